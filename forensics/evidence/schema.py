@@ -1,0 +1,194 @@
+"""The form of `evidence.json`: the one owner of truth of a case.
+
+Every number with a fraction is a decimal string, so that the canonical form (RFC 8785) has no floats.
+"""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from forensics.keys.claim import Binding, Frozen
+
+SCHEMA = "forensics-evidence/1"
+
+
+class Dated(Frozen):
+    """A date with its source; `value` is null where it is unknown."""
+
+    value: str | None
+    source: str
+
+
+class Dates(Frozen):
+    """The three dates of gate G1, in the order they must have."""
+
+    token: Dated
+    release: Dated
+    suspect: Dated
+
+
+class IdentityRecord(Frozen):
+    """What was examined; see `records.Identity`."""
+
+    kind: str
+    name: str
+    digest: str
+    facts: dict[str, str]
+    files: dict[str, tuple[str, int]] = Field(strict=False)
+
+
+class AnswersRecord(Frozen):
+    """Answers in plan order: rows of decimal strings, or class indices; null where missing."""
+
+    kind: str
+    labels: list[str]
+    resolution: str
+    values: list[list[str] | int | None]
+
+
+class ReferenceRecord(Frozen):
+    """A model that the claim names, with its answers to the same plan."""
+
+    role: str
+    identity: IdentityRecord
+    answers: AnswersRecord
+
+
+class PlanRecord(Frozen):
+    """What was asked: digests only, so that a sealed case discloses no probe."""
+
+    digest: str
+    batch_size: int
+    probes: list[str]
+
+
+class OpenedShare(Frozen):
+    """What is disclosed of one share: seed, salt, inclusion proof, and its pool's entries."""
+
+    index: int
+    seed: str
+    salt: str
+    proof: list[str]
+    pool: list[dict[str, Any]]
+
+
+class PublishedRecord(Frozen):
+    """A statistic as its paper prints it."""
+
+    name: str
+    statistic: str
+    p_value: str
+    source: str
+    caveat: str
+
+
+class EffectRecord(Frozen):
+    """Effect size with a 95 % interval and the one-sided 99 % upper limit."""
+
+    name: str
+    value: str
+    low: str
+    high: str
+    upper_99: str
+    chance: str
+
+
+class MeasurementRecord(Frozen):
+    """See `records.Measurement`; `items` and `target` are null until a share is opened."""
+
+    test: str
+    statistic: str
+    access: str
+    null: str
+    n: int
+    matched: int
+    value: str
+    p_value: str
+    log10_p: str
+    effect: EffectRecord
+    bayes_factor_log10: str | None
+    power: str
+    missing_share: str
+    items: list[str] | None
+    target: list[int] | None
+    published: list[PublishedRecord]
+    context: dict[str, str]
+
+
+class VerdictRecord(Frozen):
+    """See `records.Verdict`."""
+
+    outcome: Literal["SUPPORTED", "NOT_SUPPORTED", "INCONCLUSIVE", "INVALID_CLAIM"]
+    gates: dict[str, bool | None]
+    reasons: list[str]
+    adjusted_p: str
+    n_star: str
+    examinations: int
+
+
+class ControlRecord(Frozen):
+    """A model of known provenance, scored by the deciding statistic.
+
+    `role` is `positive` (the owner's marked model), `predecessor` (its unmarked predecessor) or `reference`
+    (an independent model of gate G3).
+    """
+
+    role: Literal["positive", "predecessor", "reference"]
+    identity: IdentityRecord
+    provenance: str
+    matched: int
+    n: int
+    p_value: str
+    effect: str
+    answers: AnswersRecord
+
+
+class TokenRecord(Frozen):
+    """A timestamp token beside the claim, as verified when the case was made."""
+
+    authority: str
+    fingerprint: str
+    gen_time: str
+    policy: str
+    serial: str
+    demonstration: bool
+
+
+class AssetRecord(Frozen):
+    """The marked model that the owner recorded after embedding."""
+
+    digest: str
+    created: str
+    token: TokenRecord | None
+
+
+class ScoreRecord(Frozen):
+    """The result of scoring: absent in a case that was only acquired."""
+
+    created: str
+    measurement: MeasurementRecord
+    verdict: VerdictRecord
+    controls: list[ControlRecord]
+
+
+class Evidence(Frozen):
+    """The whole of `evidence.json`."""
+
+    schema_version: Literal["forensics-evidence/1"]
+    case: str
+    created: str
+    tool: dict[str, str]
+    claim: dict[str, Any]
+    claim_digest: str
+    binding: Binding
+    tokens: list[TokenRecord]
+    asset: AssetRecord | None
+    dates: Dates
+    suspect: IdentityRecord
+    plan: PlanRecord
+    acquired: Dated
+    transcript_head: str
+    answers: AnswersRecord
+    references: list[ReferenceRecord]
+    score: ScoreRecord | None
+    share: OpenedShare | None
