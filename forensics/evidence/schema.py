@@ -3,10 +3,13 @@
 Every number with a fraction is a decimal string, so that the canonical form (RFC 8785) has no floats.
 """
 
+from functools import cached_property
 from typing import Any, Literal
 
 from pydantic import Field
 
+from forensics.canonical import canonical_json, parse_json
+from forensics.errors import CaseError
 from forensics.keys.claim import Binding, Frozen
 
 SCHEMA = "forensics-evidence/1"
@@ -192,3 +195,25 @@ class Evidence(Frozen):
     references: list[ReferenceRecord]
     score: ScoreRecord | None
     share: OpenedShare | None
+
+    @cached_property
+    def core(self) -> bytes:
+        """The canonical bytes, which are also the content of `evidence.json`."""
+        return canonical_json(self.model_dump(mode="json"))
+
+    @classmethod
+    def parse(cls, raw: bytes) -> "Evidence":
+        """Reads `evidence.json`.
+
+        Raises:
+            CaseError: not such a record, or not in canonical form.
+        """
+        try:
+            evidence = cls.model_validate(parse_json(raw))
+            canonical = evidence.core == raw
+        except (ValueError, RecursionError) as error:
+            cause = " ".join(str(error).split())[:200]
+            raise CaseError(f"evidence.json is not valid: {cause}.", "Ask for the case as it was written.") from error
+        if not canonical:
+            raise CaseError("evidence.json is not in canonical form (RFC 8785).", "Ask for the case as it was written.")
+        return evidence

@@ -1,17 +1,23 @@
 """Platform-independent derivation of secrets (ours): HKDF, integers by rejection, reals without libm or BLAS.
 
-Integers are the same everywhere by construction. Reals use float64 with + - * / and sqrt in a fixed order, which
-IEEE 754 rounds identically on every platform.
+Integers are the same everywhere by construction. Reals use float64 with + - * / and sqrt in a fixed order,
+which IEEE 754 rounds identically on every platform.
 """
 
 import hashlib
 import hmac
 import math
+from typing import NewType
 
 import numpy as np
 
-from forensics.methods.protocol import ProbeKey, ScoreKey
 from forensics.records import FloatArray, IntArray
+
+ProbeKey = NewType("ProbeKey", bytes)
+"""32 bytes; decides what is asked. The prober may hold it."""
+
+ScoreKey = NewType("ScoreKey", bytes)
+"""32 bytes; decides what counts as a hit. Nothing that a suspect or the prober can reach receives it."""
 
 _LN2_HIGH = 0.6931471803691238
 _LN2_LOW = 1.9082149292705877e-10
@@ -74,7 +80,8 @@ class Stream:
             start, self._counter = self._counter, self._counter + blocks
             key, prefix = self._key, self._prefix
             self._buffer += b"".join(
-                hmac.digest(key, prefix + index.to_bytes(8, "big"), "sha256") for index in range(start, start + blocks)
+                hmac.digest(key, prefix + index.to_bytes(8, "big"), "sha256")
+                for index in range(start, start + blocks)
             )
         result, self._buffer = self._buffer[:count], self._buffer[count:]
         return result
@@ -172,7 +179,7 @@ def _ordered_dot(rows: FloatArray, vector: FloatArray) -> FloatArray:
 
 
 def _log(x: FloatArray) -> FloatArray:
-    """Natural logarithm by + - * / alone: ln x = e ln 2 + 2 atanh((m - 1) / (m + 1)), m in [sqrt(1/2), sqrt 2)."""
+    """ln x = e ln 2 + 2 atanh((m - 1) / (m + 1)) by + - * / alone, m in [sqrt(1/2), sqrt 2)."""
     mantissa, exponent = np.frexp(x)
     low = mantissa < 0.7071067811865476
     mantissa = np.where(low, mantissa * 2.0, mantissa)

@@ -3,16 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
-from typing import Any, NewType, Protocol
+from typing import Any, Protocol
 
 from forensics.errors import UsageError
+from forensics.keys.derive import ProbeKey, ScoreKey
 from forensics.records import Answers, Measurement, Plan, Pool, Reading
-
-ProbeKey = NewType("ProbeKey", bytes)
-"""32 bytes; decides what is asked. The prober may hold it."""
-
-ScoreKey = NewType("ScoreKey", bytes)
-"""32 bytes; decides what counts as a hit. Nothing that a suspect or the prober can reach receives it."""
 
 Parameters = Mapping[str, Any]
 """A method's parameters as the claim holds them: strings, integers, lists; no floats."""

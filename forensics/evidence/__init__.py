@@ -1,0 +1,1 @@
+"""Evidence: transcript, custody log, case folder, seal and the independent check."""

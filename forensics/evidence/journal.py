@@ -1,0 +1,224 @@
+"""Working state of an acquisition: a hash-chained transcript in SQLite, complete after any kill.
+
+Each answered batch is one line of the transcript, written in one transaction. What was recorded is never asked again.
+"""
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from forensics.canonical import decimal, now, parse_json, sha256
+from forensics.errors import CaseError, CheckFailed, StorageError
+from forensics.evidence.chain import encode_line, head, verify_chain
+from forensics.evidence.custody import TOOL
+from forensics.evidence.storage import storage_error
+
+FORMAT = "forensics-transcript/1"
+_FILE = "journal.sqlite"
+_LEFTOVERS = (_FILE, f"{_FILE}-wal", f"{_FILE}-shm", f"{_FILE}-journal")
+_OUT_OF_SPACE = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
+
+
+class Journal:
+    """An acquisition under way; made by `Journal.open`, used as a context manager."""
+
+    def __init__(self, folder: Path, connection: sqlite3.Connection) -> None:
+        self._folder = folder
+        self._connection = connection
+        raw = self.transcript()
+        self._entries = list(verify_chain(raw))
+        self._prev = head(raw)
+
+    @classmethod
+    def open(cls, folder: Path, *, plan_digest: str, suspect_digest: str, resume: bool) -> "Journal":
+        """Begins an acquisition, or goes on with one that was interrupted.
+
+        Args:
+            folder: the working folder, `CASE.partial`.
+            plan_digest: digest of the plan that is asked.
+            suspect_digest: digest of the suspect's identity.
+            resume: go on with what is recorded; with nothing recorded, begin.
+
+        Raises:
+            CaseError: something is recorded and `resume` is not asked for; it belongs to another plan or suspect;
+                the journal is damaged, or in use by another process.
+            StorageError: the disk is full or the place cannot be written.
+        """
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise storage_error(error, folder) from error
+        connection = _connect(folder)
+        try:
+            journal = cls(folder, connection)
+            journal._begin(plan_digest, suspect_digest, resume)
+        except (CheckFailed, sqlite3.DatabaseError, LookupError, TypeError) as error:
+            connection.close()
+            raise CaseError(f"The journal in {folder} is damaged.", "Remove the folder and begin again.") from error
+        except BaseException:
+            connection.close()
+            raise
+        return journal
+
+    def __enter__(self) -> "Journal":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def recorded(self) -> int:
+        """How many probes have recorded answers (missing ones included), from the start of the plan."""
+        return sum(len(entry["rows"]) for entry in self._entries if entry["event"] == "batch")
+
+    @property
+    def form(self) -> dict[str, Any] | None:
+        """Kind, labels and resolution of the recorded answers, as `record` got them; None before the first."""
+        for entry in self._entries:
+            if entry["event"] == "form":
+                return {name: entry[name] for name in ("kind", "labels", "resolution")}
+        return None
+
+    def record(
+        self,
+        first: int,
+        probe_digests: Sequence[str],
+        rows: Sequence[Any],
+        elapsed: float,
+        *,
+        form: Mapping[str, Any],
+    ) -> None:
+        """Records the answers to one batch, durably, before it returns.
+
+        Args:
+            first: position of the batch's first probe in the plan; must be `recorded`.
+            probe_digests: digest of each probe.
+            rows: one row per probe, as `codec.encode_rows` gives them.
+            elapsed: seconds between question and answer.
+            form: `kind`, `labels` and `resolution` of the answers, as `codec.encode_answers` gives them.
+
+        Raises:
+            CaseError: the batch is not the next one, or the form differs from the one recorded before.
+            StorageError: the disk is full; nothing of the batch was recorded.
+        """
+        if first != self.recorded or len(rows) != len(probe_digests) or not rows:
+            raise CaseError(
+                f"A batch from probe {first} does not follow the {self.recorded} answers recorded.",
+                "Ask the probes in the plan's order.",
+            )
+        wanted = {name: form[name] for name in ("kind", "labels", "resolution")}
+        bodies: list[dict[str, Any]] = []
+        if self.form is None:
+            bodies.append({"event": "form", **wanted})
+        elif self.form != wanted:
+            raise CaseError(
+                "The suspect answers in another form than before (kind, labels or rounding).",
+                "It is not the same suspect any more; begin a new acquisition.",
+            )
+        bodies.append(
+            {
+                "event": "batch",
+                "first": first,
+                "probes": list(probe_digests),
+                "rows": list(rows),
+                "elapsed": decimal(round(elapsed, 6)),
+            }
+        )
+        self._write(bodies)
+
+    def failure(self, first: int, reason: str, *, attempt: int = 1) -> None:
+        """Records that a batch was not answered; failures are part of the transcript."""
+        self._write([{"event": "failure", "first": first, "attempt": attempt, "reason": reason}])
+
+    def answered(self) -> list[list[Any]]:
+        """Returns the recorded rows, batch by batch in plan order."""
+        return [list(entry["rows"]) for entry in self._entries if entry["event"] == "batch"]
+
+    def finish(self, probes: int) -> None:
+        """Records that the plan was asked to its end; does nothing when that is recorded already.
+
+        Raises:
+            CaseError: fewer or more answers are recorded.
+        """
+        if self.recorded != probes:
+            raise CaseError(f"{self.recorded} of {probes} probes are answered.", "Go on with --resume.")
+        if self._entries[-1]["event"] != "end":
+            self._write([{"event": "end", "answered": probes}])
+
+    def transcript(self) -> bytes:
+        """Returns the transcript so far: the recorded lines, byte for byte."""
+        return b"".join(line for (line,) in self._connection.execute("SELECT line FROM lines ORDER BY seq"))
+
+    def close(self) -> None:
+        """Closes the database; what is recorded stays."""
+        self._connection.close()
+
+    def discard(self) -> None:
+        """Removes the working folder, once the case is written."""
+        self.close()
+        for name in _LEFTOVERS:
+            (self._folder / name).unlink(missing_ok=True)
+        self._folder.rmdir()
+
+    def _begin(self, plan_digest: str, suspect_digest: str, resume: bool) -> None:
+        if not self._entries:
+            self._write(
+                [{"event": "start", "format": FORMAT, "plan": plan_digest, "suspect": suspect_digest, "tool": TOOL}]
+            )
+            return
+        start = self._entries[0]
+        if not resume:
+            raise CaseError(
+                f"An interrupted acquisition lies in {self._folder} ({self.recorded} answers).",
+                "Add --resume to go on with it, or remove that folder.",
+            )
+        if start["plan"] != plan_digest:
+            raise CaseError("The interrupted acquisition asked another plan.", "Use the kit that it began with.")
+        if start["suspect"] != suspect_digest:
+            raise CaseError("The interrupted acquisition examined another suspect.", "Name the suspect it began with.")
+        if self._entries[-1]["event"] != "end":
+            self._write([{"event": "resume", "answered": self.recorded, "tool": TOOL}])
+
+    def _write(self, bodies: list[dict[str, Any]]) -> None:
+        moment, prev = now(), self._prev
+        lines: list[bytes] = []
+        for seq, body in enumerate(bodies, len(self._entries)):
+            lines.append(encode_line(seq, prev, body, moment))
+            prev = sha256(lines[-1])
+        start = len(self._entries)
+        try:
+            with self._connection:
+                self._connection.executemany("INSERT INTO lines VALUES (?, ?)", enumerate(lines, start))
+        except sqlite3.OperationalError as error:
+            raise _storage(error, self._folder) from error
+        self._entries += [parse_json(line) for line in lines]
+        self._prev = prev
+
+
+def _connect(folder: Path) -> sqlite3.Connection:
+    try:
+        connection = sqlite3.connect(folder / _FILE, timeout=0.5)
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        with connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("CREATE TABLE IF NOT EXISTS lines (seq INTEGER PRIMARY KEY, line BLOB NOT NULL)")
+    except sqlite3.OperationalError as error:
+        raise _storage(error, folder) from error
+    except sqlite3.DatabaseError as error:
+        raise CaseError(f"The journal in {folder} is damaged.", "Remove the folder and begin again.") from error
+    return connection
+
+
+def _storage(error: sqlite3.OperationalError, folder: Path) -> StorageError | CaseError:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return CaseError(f"Another process is acquiring into {folder}.", "Wait for it, or stop it.")
+    if code in _OUT_OF_SPACE:
+        return StorageError(f"The disk is full: {folder} was not written.", "Free some space and add --resume.")
+    return StorageError(f"The journal in {folder} cannot be written: {error}.", "Check the place and its permissions.")

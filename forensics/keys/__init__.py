@@ -1,0 +1,1 @@
+"""Keys: the public claim, shares, timestamp, derivation of secrets, and the encrypted key folder."""

@@ -1,0 +1,74 @@
+"""The report's own files: where templates and fonts lie, and the Jinja environment over them."""
+
+from functools import cache
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from io import BytesIO
+from pathlib import Path
+
+from jinja2 import BaseLoader, Environment, StrictUndefined, TemplateNotFound
+
+from forensics.errors import StorageError
+
+FONTS = {
+    "serif": "DejaVuSerifCondensed.ttf",
+    "serif-bold": "DejaVuSerifCondensed-Bold.ttf",
+    "serif-italic": "DejaVuSerifCondensed-Italic.ttf",
+    "sans": "DejaVuSansCondensed.ttf",
+    "sans-bold": "DejaVuSansCondensed-Bold.ttf",
+    "sans-italic": "DejaVuSansCondensed-Oblique.ttf",
+    "mono": "DejaVuSansMono.ttf",
+    "mono-bold": "DejaVuSansMono-Bold.ttf",
+}
+
+
+def template_folder() -> Traversable:
+    """Returns the folder of templates: inside the installed package, or at the top of a source tree.
+
+    Raises:
+        StorageError: neither place has it; the installation is incomplete.
+    """
+    package = files("forensics")
+    packed = package / "templates"
+    if packed.is_dir():
+        return packed
+    beside = Path(str(package)).parent / "templates"
+    if beside.is_dir():
+        return beside
+    raise StorageError("The report's templates are not installed.", "Install model-forensics again.")
+
+
+def read_asset(name: str) -> bytes:
+    """Returns the bytes of a file in the template folder; `name` is our own relative path."""
+    return template_folder().joinpath(*name.split("/")).read_bytes()
+
+
+@cache
+def covered_characters() -> frozenset[int]:
+    """Returns the code points that every text face of the report has; the others are printed as numbers."""
+    from fontTools.ttLib import TTFont
+
+    found: frozenset[int] | None = None
+    for key in ("serif", "serif-bold", "serif-italic", "sans", "sans-bold", "sans-italic"):
+        font = TTFont(BytesIO(read_asset(f"fonts/{FONTS[key]}")), lazy=True)
+        points = frozenset(font.getBestCmap())
+        found = points if found is None else found & points
+    return found or frozenset()
+
+
+class _Loader(BaseLoader):
+    def get_source(self, environment: Environment, template: str) -> tuple[str, str, None]:
+        """Returns a template's text; Jinja's own loaders do not know of packed or source layouts."""
+        try:
+            text = read_asset(template).decode("utf-8")
+        except FileNotFoundError as error:
+            raise TemplateNotFound(template) from error
+        return text, template, None
+
+
+@cache
+def environment() -> Environment:
+    """Returns the Jinja environment: escapes everything, and an undefined name is an error."""
+    return Environment(
+        loader=_Loader(), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )

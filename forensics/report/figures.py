@@ -1,0 +1,283 @@
+"""Figures as SVG: geometry computed here, drawn by templates; each with a text alternative and its data as a table.
+
+The only probabilities computed are those of a binomial null, exactly and for drawing; every result is printed from
+the evidence.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from fractions import Fraction
+from itertools import accumulate
+
+from forensics.report.assets import environment
+from forensics.report.tables import Event, Table
+from forensics.report.text import integer, moment, number
+
+WIDTH = 664
+"""Width of every figure in its own units: a quarter of a millimetre each."""
+
+TIE = 1e-9
+"""A score nearer to zero carries no sign and counts as a disagreement."""
+
+_COLUMNS = 32
+_BINS = 12
+_PLOT_HEIGHT = 150
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure with its text alternative, caption and data.
+
+    Attributes:
+        name: file name under which the renderer serves it.
+        height: in units of a quarter of a millimetre; the width is `WIDTH`.
+    """
+
+    name: str
+    svg: str
+    height: int
+    alt: str
+    caption: str
+    table: Table
+
+
+def signed_scores(items: Sequence[str], target: Sequence[int]) -> tuple[float, ...]:
+    """Returns each item score with the sign of its payload bit: positive where the extracted bit agrees."""
+    return tuple(float(score) * (2 * bit - 1) for score, bit in zip(items, target, strict=True))
+
+
+def draw_bits(items: Sequence[str], target: Sequence[int]) -> Figure:
+    """Draws payload above extracted bits, with every disagreement marked.
+
+    Args:
+        items: (k,) scores as decimal strings; their sign is the extracted bit.
+        target: (k,) payload bits, 0 or 1.
+    """
+    columns = min(_COLUMNS, len(target))
+    cell = (WIDTH - 40) / columns if columns > _COLUMNS // 2 else 20.0
+    cells, wrong = [], []
+    for index, (score, bit) in enumerate(zip((float(item) for item in items), target, strict=True)):
+        row, column = divmod(index, columns)
+        extracted = "–" if abs(score) <= TIE else str(int(score > 0))
+        agrees = extracted == str(bit)
+        if not agrees:
+            wrong.append(index + 1)
+        cells.append(
+            {"x": f"{36 + column * cell:.1f}", "y": row * 44, "bit": str(bit), "extracted": extracted, "agrees": agrees}
+        )
+    rows = -(-len(target) // columns)
+    height = rows * 44 + 26
+    agreed = len(target) - len(wrong)
+    svg = _draw(
+        "bits.svg.j2",
+        height=height,
+        cells=cells,
+        cell=f"{cell:.1f}",
+        inner=f"{cell - 2.0:.1f}",
+        middle=f"{cell / 2 - 1.0:.1f}",
+        labels=[{"y": row * 44 + 18, "text": str(row * columns + 1)} for row in range(rows)],
+    )
+    listed = ", ".join(map(str, wrong)) if wrong else "none"
+    return Figure(
+        name="bits.svg",
+        svg=svg,
+        height=height,
+        alt=f"Grid of {len(target)} payload bits above the bits extracted from the answers; {agreed} agree, "
+        f"{len(wrong)} do not.",
+        caption="Payload bits (upper squares) and the bits extracted from the suspect's answers (lower squares), in "
+        "reading order. Dark is 1, white is 0; a cross marks a disagreement, a dash a bit that could not be read.",
+        table=Table(
+            ("Bits", "Agree", "Disagree", "Positions that disagree"),
+            ((integer(len(target)), integer(agreed), integer(len(wrong)), listed),),
+        ),
+    )
+
+
+def draw_scores(items: Sequence[str], target: Sequence[int]) -> Figure:
+    """Draws the distribution of the item scores, signed by the payload, as a histogram over a strip of all items."""
+    scores = signed_scores(items, target)
+    reach = max((abs(score) for score in scores), default=0.0) or 1.0
+    counts = [0] * (2 * _BINS)
+    for score in scores:
+        # A score on a boundary belongs to the bin nearer to zero's left: a tie is a disagreement.
+        position = math.ceil(score / reach * _BINS) - 1 if abs(score) > TIE else -1
+        counts[min(max(position + _BINS, 0), 2 * _BINS - 1)] += 1
+    tallest, top = max(counts) or 1, 14
+    step = (WIDTH - 60) / (2 * _BINS)
+    bars = [
+        {
+            "x": f"{40 + index * step:.1f}",
+            "width": f"{step - 1.5:.1f}",
+            "y": f"{top + _PLOT_HEIGHT * (1 - count / tallest):.1f}",
+            "height": f"{_PLOT_HEIGHT * count / tallest:.1f}",
+            "agrees": index >= _BINS,
+            "count": str(count),
+        }
+        for index, count in enumerate(counts)
+        if count
+    ]
+    middle = 40 + _BINS * step
+    ticks = [f"{middle + score / reach * _BINS * step:.1f}" for score in scores]
+    svg = _draw(
+        "scores.svg.j2",
+        height=top + _PLOT_HEIGHT + 74,
+        base=top + _PLOT_HEIGHT,
+        bars=bars,
+        ticks=ticks,
+        middle=f"{middle:.1f}",
+        axis=[
+            {"x": f"{middle + part * _BINS * step:.1f}", "text": number(repr(reach * part), 2)}
+            for part in (-1.0, -0.5, 0.0, 0.5, 1.0)
+        ],
+    )
+    edges = [reach * (index - 4) / 4 for index in range(9)]
+    merged = [sum(counts[index * 3 : index * 3 + 3]) for index in range(8)]
+    ranges = tuple(
+        f"{number(repr(low), 2)} to {number(repr(high), 2)}" for low, high in zip(edges, edges[1:], strict=False)
+    )
+    agreed = sum(score > TIE for score in scores)
+    return Figure(
+        name="scores.svg",
+        svg=svg,
+        height=top + _PLOT_HEIGHT + 74,
+        alt=f"Histogram of {len(scores)} item scores signed by the payload: {agreed} lie right of zero (agree), "
+        f"{len(scores) - agreed} do not.",
+        caption="Item scores, each signed by its payload bit; one tick a bit below the bars. To the right of zero the "
+        "extracted bit agrees with the payload. Without the payload in the model both sides are equally likely.",
+        table=Table(("Signed score", *ranges), (("Bits", *(integer(count) for count in merged)),)),
+    )
+
+
+def binomial_null(n: int, chance: Fraction) -> tuple[Fraction, ...]:
+    """Returns the exact probabilities of 0..n agreements when each has the given chance."""
+    rest = 1 - chance
+    return tuple(math.comb(n, count) * chance**count * rest ** (n - count) for count in range(n + 1))
+
+
+def needed_count(null: Sequence[Fraction], limit: Fraction) -> int | None:
+    """Returns the smallest count whose upper tail is at most `limit`; None where even all n are too few."""
+    tails = list(accumulate(reversed(null)))[::-1]
+    return next((count for count, tail in enumerate(tails) if tail <= limit), None)
+
+
+def draw_null(n: int, chance: str, observed: int, p_value: str, limit: Fraction) -> Figure:
+    """Draws what chance alone would give for the count, with the observed count and the count that gate G2 needs.
+
+    Args:
+        chance: probability of one agreement under the null, as a decimal string.
+        p_value: of the observed count, as the evidence has it.
+        limit: the largest p-value that passes gate G2.
+    """
+    null = binomial_null(n, Fraction(chance))
+    needed = needed_count(null, limit)
+    tails = list(accumulate(reversed(null)))[::-1]
+    peak, top, left = max(null), 40, 24
+    step = (WIDTH - 2 * left) / (n + 1)
+    expected = round(n * Fraction(chance))
+    bars = [
+        {
+            "x": f"{left + count * step:.2f}",
+            "width": f"{max(step - 0.6, 0.4):.2f}",
+            "y": f"{top + _PLOT_HEIGHT * (1 - float(part / peak)):.2f}",
+            "height": f"{_PLOT_HEIGHT * float(part / peak):.2f}",
+        }
+        for count, part in enumerate(null)
+        if part / peak > Fraction(1, 500)
+    ]
+
+    def mark(count: int, text: str, y: int) -> dict[str, str]:
+        x = left + (count + 0.5) * step
+        side = "end" if x > WIDTH * 0.72 else "start"
+        return {"x": f"{x:.1f}", "tx": f"{x + (5 if side == 'start' else -5):.1f}", "y": str(y), "anchor": side, "text": text}
+
+    ticks = sorted({round(n * part / 8) for part in range(9)})
+    svg = _draw(
+        "null.svg.j2",
+        height=top + _PLOT_HEIGHT + 44,
+        base=top + _PLOT_HEIGHT,
+        top=top,
+        left=left,
+        right=WIDTH - left,
+        bars=bars,
+        observed=mark(observed, f"observed: {observed}", 12),
+        needed=None if needed is None else mark(needed, f"needed: {needed}", 32),
+        axis=[{"x": f"{left + (count + 0.5) * step:.1f}", "text": str(count)} for count in ticks],
+        expected=f"{left + (expected + 0.5) * step:.1f}",
+    )
+    rows = [(integer(expected), "expected by chance", number(repr(float(tails[expected])), 2))]
+    if needed is not None:
+        rows.append((integer(needed), "smallest count that passes gate G2", number(_scientific(tails[needed]), 2)))
+    rows.append((integer(observed), "observed in this examination", number(p_value, 2)))
+    return Figure(
+        name="null.svg",
+        svg=svg,
+        height=top + _PLOT_HEIGHT + 44,
+        alt=f"Bars: probability of each number of agreements out of {n} by chance, centred on {expected}. "
+        f"The observed number is {observed}" + (f"; {needed} are needed." if needed is not None else "."),
+        caption=f"How many of {integer(n)} payload bits would agree by chance (bars), the smallest number that passes "
+        "gate G2 (dashed line), and the number observed (solid line).",
+        table=Table(("Bits that agree", "Meaning", "Probability of at least as many by chance"), tuple(rows)),
+    )
+
+
+def draw_timeline(events: Sequence[Event]) -> Figure:
+    """Draws the known dates in order, evenly spaced, those that gate G1 compares as full dots."""
+    known = sorted((event for event in events if event.value is not None), key=lambda event: _instant(event.value or ""))
+    space = (WIDTH - 40) / max(len(known), 1)
+    marks = []
+    for index, event in enumerate(known):
+        day, _, clock = moment(event.value or "").partition(", ")
+        lines = [*_wrap(event.label, 19), day, clock]
+        marks.append(
+            {
+                "x": f"{20 + space * (index + 0.5):.1f}",
+                "above": index % 2 == 0,
+                "lines": [line for line in lines if line],
+                "decides": event.decides,
+                "dates": 2 if clock else 1,
+            }
+        )
+    rows = tuple(
+        (event.label, moment(event.value) if event.value else "unknown", event.source)
+        for event in (*known, *(event for event in events if event.value is None))
+    )
+    return Figure(
+        name="timeline.svg",
+        svg=_draw("timeline.svg.j2", height=170, marks=marks),
+        height=170,
+        alt="Timeline: " + "; ".join(f"{event.label}: {moment(event.value or '')}" for event in known) + ".",
+        caption="The dates of this case in order; spacing is not to scale. Full dots are the dates that gate G1 compares.",
+        table=Table(("Event", "Date", "Source"), rows),
+    )
+
+
+def _draw(template: str, **values: object) -> str:
+    return environment().get_template(f"figures/{template}").render(width=WIDTH, **values)
+
+
+def _scientific(value: Fraction) -> str:
+    """Returns a positive fraction as a decimal string, also where a float would underflow."""
+    digits = len(str(value.denominator)) - len(str(value.numerator))
+    scaled = float(value * Fraction(10) ** digits)
+    return f"{scaled!r}e{-digits}"
+
+
+def _instant(text: str) -> datetime:
+    try:
+        parsed = datetime.fromisoformat(text)
+    except ValueError:
+        return datetime.max.replace(tzinfo=UTC)
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+
+
+def _wrap(text: str, width: int) -> list[str]:
+    lines = [""]
+    for word in text.split():
+        joined = f"{lines[-1]} {word}".strip()
+        if len(joined) <= width or not lines[-1]:
+            lines[-1] = joined
+        else:
+            lines.append(word)
+    return lines

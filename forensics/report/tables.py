@@ -1,0 +1,35 @@
+"""The small printed forms that every section uses: tables, labelled rows, dated events."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Table:
+    """A printed table: all cells are text."""
+
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A labelled value; digests are printed in four groups of sixteen digits."""
+
+    label: str
+    value: str
+    form: Literal["text", "digest"] = "text"
+
+
+@dataclass(frozen=True)
+class Event:
+    """A dated fact on the timeline; `value` is None where the date is unknown.
+
+    Attributes:
+        decides: whether gate G1 compares it.
+    """
+
+    label: str
+    value: str | None
+    source: str
+    decides: bool = False

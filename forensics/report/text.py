@@ -1,0 +1,131 @@
+"""Text that may be printed: hostile strings made harmless, numbers made readable. Formatting only, no statistics."""
+
+import unicodedata
+from collections.abc import Set
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+
+from forensics.canonical import sha256
+from forensics.report.assets import covered_characters
+
+THIN = "\u202f"
+"""Narrow no-break space: groups digits and joins a number to its unit."""
+
+_SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+_MILLIONTH = Decimal("1e-6")
+_NORMALISED = 4
+
+
+def clean(text: str, limit: int = 160) -> str:
+    """Returns one line that is safe to print: no controls, no direction overrides, bounded, only shipped glyphs.
+
+    A character that the report's fonts lack is written as its code point, such as `⟨U+4E2D⟩`, so that nothing
+    is dropped silently and no system font is pulled in.
+
+    Args:
+        text: anything; may come from the suspect.
+        limit: characters of the input that are kept; how many were cut is said.
+    """
+    known = covered_characters()
+    # Composition can shorten text but never needs more than a few code points a character: bound the work first.
+    composed = unicodedata.normalize("NFC", text[: limit * _NORMALISED])
+    kept = " ".join("".join(" " if char.isspace() else char for char in composed if _printable(char)).split())
+    cut = len(text) - limit * _NORMALISED if len(text) > limit * _NORMALISED else 0
+    cut += max(len(kept) - limit, 0)
+    body = "".join(_glyph(char, known) for char in kept[:limit])
+    return f"{body}… ({integer(cut)} more characters)" if cut else body
+
+
+def paragraphs(text: str, limit: int = 6000) -> tuple[str, ...]:
+    """Returns the paragraphs of a text that people supplied, each cleaned; empty lines separate them."""
+    blocks = text[:limit].replace("\r\n", "\n").split("\n\n")
+    found = [clean(block, limit) for block in blocks]
+    if len(text) > limit:
+        found.append(f"({integer(len(text) - limit)} more characters)")
+    return tuple(block for block in found if block)
+
+
+def groups(digest: str, size: int = 16) -> tuple[str, ...]:
+    """Returns a hexadecimal digest in groups of `size` digits, four for a SHA-256."""
+    plain = clean(digest, 128)
+    return tuple(plain[start : start + size] for start in range(0, len(plain), size))
+
+
+def label_digest(labels: list[str]) -> str:
+    """Returns the SHA-256 of a list of labels, one a line, for a list too long to print."""
+    return sha256("\n".join(labels).encode())
+
+
+def integer(value: int) -> str:
+    """Returns an integer with thin spaces between groups of three digits: `1 048 576`."""
+    return f"{value:,}".replace(",", THIN).replace("-", "−")
+
+
+def number(text: str, digits: int = 3) -> str:
+    """Returns a decimal string rounded to significant digits: `0.938`, `5.4 × 10⁻²⁰`, or the text if no number."""
+    value = _decimal(text)
+    if value is None:
+        return clean(text, 40)
+    if value == 0:
+        return "0"
+    rounded = Decimal(f"{value:.{digits - 1}e}")
+    exponent = rounded.adjusted()
+    if -4 <= exponent < 7:
+        plain = f"{rounded:f}"
+        whole, _, fraction = plain.partition(".")
+        sign = "−" if whole.startswith("-") else ""
+        shown = integer(int(whole.lstrip("-") or "0"))
+        fraction = fraction.rstrip("0")
+        return f"{sign}{shown}.{fraction}" if fraction else f"{sign}{shown}"
+    mantissa = f"{rounded.scaleb(-exponent):f}".replace("-", "−")
+    if "." in mantissa:
+        mantissa = mantissa.rstrip("0").rstrip(".")
+    power = f"10{str(exponent).translate(_SUPERSCRIPT)}"
+    return power if mantissa == "1" else f"{mantissa}{THIN}×{THIN}{power}"
+
+
+def share(text: str) -> str:
+    """Returns a decimal string between 0 and 1 as a percentage with one decimal: `93.8 %`."""
+    value = _decimal(text)
+    return clean(text, 40) if value is None else f"{value * 100:.1f}{THIN}%"
+
+
+def chance_in_words(text: str) -> str:
+    """Returns a probability as a judge reads it, never beyond `fewer than one in a million`."""
+    value = _decimal(text)
+    if value is None:
+        return clean(text, 40)
+    if value < _MILLIONTH:
+        return "fewer than one in a million"
+    if value > Decimal("0.1"):
+        return f"about {value * 100:.0f} in 100"
+    return f"about one in {integer(int(Decimal(f'{1 / value:.1e}')))}"
+
+
+def moment(text: str) -> str:
+    """Returns an ISO 8601 time as `3 March 2025, 10:15:00 UTC` or a date as `3 March 2025`; other text cleaned."""
+    try:
+        parsed = datetime.fromisoformat(text)
+    except ValueError:
+        return clean(text, 60)
+    day = f"{parsed.day}{THIN}{parsed:%B %Y}"
+    if len(text) <= len("2025-03-03"):
+        return day
+    zone = parsed.strftime("%z")
+    return f"{day}, {parsed:%H:%M:%S}{THIN}{'UTC' if zone in ('+0000', '') else zone}"
+
+
+def _decimal(text: str) -> Decimal | None:
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        return None
+    return value if value.is_finite() else None
+
+
+def _printable(char: str) -> bool:
+    return char.isspace() or unicodedata.category(char) not in {"Cc", "Cf", "Cs", "Co", "Cn"}
+
+
+def _glyph(char: str, known: Set[int]) -> str:
+    return char if ord(char) in known or char == " " else f"⟨U+{ord(char):04X}⟩"

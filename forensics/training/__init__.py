@@ -1,0 +1,1 @@
+"""The embedding trainer: data, schedules, losses and one recipe file a method."""

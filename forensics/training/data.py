@@ -1,0 +1,136 @@
+"""Labelled images from anything the `datasets` library reads from disk."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forensics.checkpoints import Classifier
+from forensics.errors import UsageError
+from forensics.images import encode_png
+from forensics.records import IntArray, Pool, PoolItem
+
+if TYPE_CHECKING:
+    import torch
+
+_RETRY = "Give a folder saved by datasets (save_to_disk) or an image folder, with an image and a label column."
+_SPLITS = ("train", "training", "all")
+
+
+@dataclass(frozen=True, eq=False)
+class ImageData:
+    """Labelled images in memory.
+
+    Attributes:
+        images: uint8 (height, width, channels) each.
+        labels: (n,) class indices.
+        names: class names.
+    """
+
+    images: Sequence[NDArray[np.uint8]]
+    labels: IntArray
+    names: tuple[str, ...]
+
+    def subset(self, rows: IntArray) -> "ImageData":
+        """Returns the images at these positions."""
+        return ImageData([self.images[int(row)] for row in rows], self.labels[rows], self.names)
+
+    def split(self, share: float, rng: np.random.Generator) -> tuple["ImageData", "ImageData"]:
+        """Returns (rest, held out), the held-out part stratified by class and at least one image a class."""
+        held: list[int] = []
+        for label in np.unique(self.labels):
+            rows = rng.permutation(np.flatnonzero(self.labels == label))
+            held += rows[: max(1, round(share * len(rows)))].tolist()
+        mask = np.zeros(len(self.labels), dtype=np.bool_)
+        mask[held] = True
+        return self.subset(np.flatnonzero(~mask)), self.subset(np.flatnonzero(mask))
+
+    def pool(self, limit: int | None = None) -> Pool:
+        """Returns the first `limit` images, in order, as pool items re-encoded as plain PNG."""
+        rows = range(len(self.labels))[:limit]
+        return Pool(tuple(PoolItem(encode_png(self.images[row]), "image/png", int(self.labels[row])) for row in rows))
+
+    def pixels(self, classifier: Classifier, batch_size: int = 256) -> "torch.Tensor":
+        """Preprocesses everything once; float32 (n, channels, height, width)."""
+        import torch
+
+        images = [_channels(image, classifier.channels) for image in self.images]
+        starts = range(0, len(images), batch_size)
+        return torch.cat([classifier.pixels(images[start : start + batch_size]) for start in starts])
+
+
+def load_images(folder: Path, names: Sequence[str] = ()) -> ImageData:
+    """Reads a data set from disk.
+
+    Args:
+        folder: what `Dataset.save_to_disk` wrote, or a folder that `load_dataset` reads as images or Parquet.
+        names: class names to use where the data set has none.
+
+    Raises:
+        UsageError: not a data set, or without an image and a label column.
+    """
+    if not folder.exists():
+        raise UsageError(f"There is no data set at {folder}.", _RETRY)
+    from datasets import Dataset, DatasetDict, disable_progress_bars, load_dataset, load_from_disk
+
+    disable_progress_bars()
+    try:
+        try:
+            found: Any = load_from_disk(str(folder))
+        except FileNotFoundError:
+            found = load_dataset(str(folder))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{folder} is no data set that can be read.", _RETRY) from error
+    if isinstance(found, DatasetDict):
+        split = next((name for name in _SPLITS if name in found), next(iter(found)))
+        found = found[split]
+    if not isinstance(found, Dataset) or not len(found):
+        raise UsageError(f"{folder} holds no rows.", _RETRY)
+    image = _column(found, ("image", "img", "pixels"))
+    label = _column(found, ("label", "labels", "target"))
+    classes = tuple(getattr(found.features[label], "names", ())) or tuple(names)
+    labels = np.asarray(found[label], dtype=np.int64)
+    if not classes:
+        classes = tuple(str(index) for index in range(int(labels.max()) + 1))
+    if labels.min() < 0 or labels.max() >= len(classes):
+        raise UsageError(f"The labels of {folder} run beyond its {len(classes)} classes.", "Check the label column.")
+    return ImageData([_to_array(picture) for picture in found[image]], labels, classes)
+
+
+def save_images(data: ImageData, folder: Path) -> None:
+    """Writes a data set that `load_images` and `datasets.load_from_disk` read."""
+    from datasets import ClassLabel, Dataset, Features, Image
+    from PIL import Image as Pictures
+
+    pictures = [Pictures.fromarray(image[:, :, 0] if image.shape[2] == 1 else image) for image in data.images]
+    features = Features({"image": Image(), "label": ClassLabel(names=list(data.names))})
+    Dataset.from_dict({"image": pictures, "label": data.labels.tolist()}, features=features).save_to_disk(str(folder))
+
+
+def _column(found: Any, choices: tuple[str, ...]) -> str:
+    for name in choices:
+        if name in found.column_names:
+            return name
+    raise UsageError(f"The data set has no column {choices[0]!r}; it has {', '.join(found.column_names)}.", _RETRY)
+
+
+def _to_array(picture: Any) -> NDArray[np.uint8]:
+    if hasattr(picture, "convert"):
+        picture = picture.convert("L" if picture.mode in {"1", "L", "I", "I;16", "F"} else "RGB")
+    array = np.asarray(picture)
+    if array.dtype != np.uint8:
+        raise UsageError(f"The images hold {array.dtype} values.", "Store them as 8-bit images.")
+    return array if array.ndim == 3 else array[:, :, None]
+
+
+def _channels(image: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
+    if image.shape[2] == channels:
+        return image
+    if image.shape[2] == 1:
+        return np.repeat(image, channels, axis=2)
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(image).convert("L"), dtype=np.uint8)[:, :, None]
