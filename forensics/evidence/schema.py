@@ -58,9 +58,10 @@ class ReferenceRecord(Frozen):
 
 
 class PlanRecord(Frozen):
-    """What was asked: digests only, so that a sealed case discloses no probe."""
+    """What was asked: digests only, so that a sealed case discloses no probe; `share` says of which share."""
 
     digest: str
+    share: int = Field(default=0, ge=0)
     batch_size: int
     probes: list[str]
 
@@ -166,9 +167,13 @@ class AssetRecord(Frozen):
 
 
 class ScoreRecord(Frozen):
-    """The result of scoring: absent in a case that was only acquired."""
+    """The result of scoring: absent in a case that was only acquired.
+
+    `owner_undisputed` says that the instructions put the owner of the key beyond dispute.
+    """
 
     created: str
+    owner_undisputed: bool = False
     measurement: MeasurementRecord
     verdict: VerdictRecord
     controls: list[ControlRecord]
@@ -191,6 +196,7 @@ class Evidence(Frozen):
     plan: PlanRecord
     acquired: Dated
     transcript_head: str
+    transcript_token: TokenRecord | None = None
     answers: AnswersRecord
     references: list[ReferenceRecord]
     score: ScoreRecord | None

@@ -70,7 +70,7 @@ def issuer_chain(
 def verifiable_chain(
     signer: x509.Certificate, others: Sequence[x509.Certificate]
 ) -> tuple[x509.Certificate, ...]:
-    """Returns what to embed so that `issuer_chain` accepts it: the chain to a self-signed root, or the signer.
+    """Returns what to embed so that `issuer_chain` accepts it: the chain to a self-signed root, or the leaf.
 
     Args:
         signer: the leaf.
@@ -109,9 +109,9 @@ def trusted_by(
 ) -> bool:
     """Says whether a path leads from the signer to one of the given certificates.
 
-    Every given certificate counts as an anchor, so an intermediate or the signer itself may be named. Along the
-    path: validity at `at`, CA flag and certificate signing, path length, no MD5 or SHA-1, no critical extension
-    that is not understood here. Revocation is not looked up.
+    Every given certificate counts as an anchor, so an intermediate or the signer itself may be named. Along
+    the path: validity at `at`, CA flag and certificate signing, path length, no MD5 or SHA-1, no critical
+    extension that is not understood here. Revocation is not looked up.
 
     Args:
         signed: as read by `cms.read_cms`.

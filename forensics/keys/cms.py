@@ -1,10 +1,11 @@
 """Strict reading of CMS SignedData (RFC 5652): timestamp tokens, CAdES and PAdES signatures.
 
-Every byte is accounted for. The structure is parsed, then rebuilt from its signed or verified parts in the one
-form that is accepted, and the two must be equal: what is neither signed, nor part of a verified certificate, nor
-fixed by that form makes the reading fail. The accepted forms are those of OpenSSL for timestamp tokens
-(`rsaEncryption`, certificates from leaf to root) and of pyHanko for signatures (`shaXXXWithRSAEncryption`,
-certificates sorted as DER demands). Whether a root is to be trusted is another question, for `trusted_by`.
+Every byte is accounted for. The structure is parsed, then rebuilt from its signed or verified parts in the
+one form that is accepted, and the two must be equal: what is neither signed, nor part of a verified
+certificate, nor fixed by that form makes the reading fail. The accepted forms are those of OpenSSL for
+timestamp tokens (`rsaEncryption`, certificates from leaf to root) and of pyHanko for signatures
+(`shaXXXWithRSAEncryption`, certificates sorted as DER demands). Whether a root is to be trusted is another
+question, for `trusted_by`.
 """
 
 import hashlib
@@ -145,8 +146,8 @@ def read_cms(der: bytes, *, detached_digest: DigestOf | None = None) -> SignedDa
 def read_timestamp(der: bytes, digest_of: DigestOf) -> TimestampToken:
     """Reads and verifies an RFC 3161 timestamp token over content given by its digests.
 
-    Checked besides `read_cms`: TSTInfo equals its DER re-encoding, the imprint is that of the content, and the
-    authority's certificate has a critical extended key usage that is timeStamping alone.
+    Checked besides `read_cms`: TSTInfo equals its DER re-encoding, the imprint is that of the content, and
+    the authority's certificate has a critical extended key usage that is timeStamping alone.
 
     Raises:
         CmsError: any of it fails.
@@ -210,10 +211,10 @@ def _read(der: bytes, detached_digest: DigestOf | None) -> SignedData:
     identifiers = attributes[_SIGNING_CERTIFICATE_V2]["certs"]
     embedded = [choice.chosen.dump() for choice in signed["certificates"]]
     signer_der = _signer(embedded, identifiers)
-    signer = x509.load_der_x509_certificate(signer_der)
+    signer = _certificate(signer_der)
     listed = frozenset(entry["cert_hash"].native for entry in identifiers)
     try:
-        chain = issuer_chain(signer, [x509.load_der_x509_certificate(raw) for raw in embedded], listed)
+        chain = issuer_chain(signer, [_certificate(raw) for raw in embedded], listed)
     except UnaccountedError as error:
         raise CmsError(str(error)) from error
 
@@ -284,10 +285,17 @@ def _attributes(field: Any) -> dict[str, Any]:
     return found
 
 
+def _certificate(raw: bytes) -> x509.Certificate:
+    try:
+        return x509.load_der_x509_certificate(raw)
+    except (ValueError, x509.InvalidVersion) as error:
+        raise CmsError("an embedded certificate cannot be read") from error
+
+
 def _signer(embedded: list[bytes], identifiers: Any) -> bytes:
     """The embedded certificate that the first ESSCertIDv2 names (RFC 5035)."""
     named = identifiers[0]["cert_hash"].native
-    found = [raw for raw in embedded if named in certificate_digests(x509.load_der_x509_certificate(raw))]
+    found = [raw for raw in embedded if named in certificate_digests(_certificate(raw))]
     _require(len(found) == 1, "the signed attributes name another certificate than the one embedded")
     issuer_serial = identifiers[0]["issuer_serial"]
     if not isinstance(issuer_serial, core.Void):

@@ -37,8 +37,8 @@ def algorithms(
 ) -> tuple[bytes, bytes]:
     """Returns the digest and signature algorithms as SignerInfo must give them, both in DER.
 
-    Neither is under the signature. They are fixed by CMSAlgorithmProtection (RFC 6211) where the signer used it,
-    otherwise by what OpenSSL writes in tokens and pyHanko in signatures.
+    Neither is under the signature. They are fixed by CMSAlgorithmProtection (RFC 6211) where the signer used
+    it, otherwise by what OpenSSL writes in tokens and pyHanko in signatures.
 
     Args:
         key: the signer's public key, RSA or on an elliptic curve.

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from forensics.evidence.schema import ControlRecord, Evidence, IdentityRecord, TokenRecord
 from forensics.keys.claim import Claim
 from forensics.report.details import Details
+from forensics.report.figures import TIE, signed_scores
 from forensics.report.people import make_handling
 from forensics.report.tables import Event, Row, Table
 from forensics.report.text import clean, groups, integer, moment, number, share
@@ -158,12 +159,14 @@ def make_annex(evidence: Evidence, claim: Claim, details: Details, evidence_sha2
     if measurement is None or measurement.items is None or measurement.target is None:
         bits, note = (), "The item scores and the payload are not disclosed in this case, so no table of items is printed."
     else:
-        pairs = list(zip(measurement.items, measurement.target, strict=False))
+        signed = signed_scores(measurement.items, measurement.target)
         bits = tuple(
-            (str(index), str(bit), number(score, 4), "yes" if _agrees(score, bit) else "no")
-            for index, (score, bit) in enumerate(pairs[:_BITS], 1)
+            (str(index), str(bit), number(score, 4), "yes" if value > TIE else "no")
+            for index, (score, bit, value) in enumerate(
+                zip(measurement.items[:_BITS], measurement.target, signed, strict=False), 1
+            )
         )
-        note = "" if len(pairs) <= _BITS else f"The first {_BITS} of {integer(len(pairs))} items; all are in evidence.json."
+        note = "" if len(signed) <= _BITS else f"The first {_BITS} of {integer(len(signed))} items; all are in evidence.json."
     return Annex(
         digests=tuple(digests),
         bits=bits,
@@ -230,6 +233,3 @@ def _rule(claim: Claim) -> Table:
     )
     return Table(("Rule", "As fixed in the claim"), rows)
 
-
-def _agrees(score: str, bit: int) -> bool:
-    return float(score) * (2 * bit - 1) > 1e-9  # noqa: PLR2004 - the tie rule of the claim

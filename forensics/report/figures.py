@@ -45,7 +45,7 @@ class Figure:
 
 def signed_scores(items: Sequence[str], target: Sequence[int]) -> tuple[float, ...]:
     """Returns each item score with the sign of its payload bit: positive where the extracted bit agrees."""
-    return tuple(float(score) * (2 * bit - 1) for score, bit in zip(items, target, strict=True))
+    return tuple(float(score) * (2 * bit - 1) for score, bit in zip(items, target, strict=False))
 
 
 def draw_bits(items: Sequence[str], target: Sequence[int]) -> Figure:

@@ -32,8 +32,9 @@ class BinomialResult(Result):
 def binomial_test(matches: SupportsIndex, n: SupportsIndex, p0: Share = 0.5) -> BinomialResult:
     """Tests whether there are more matches than chance gives: P(Binomial(n, p0) >= matches).
 
-    A missing or tied bit stays in `n` as a miss. The tail is a ratio of whole numbers, rounded once, so that a p-value
-    that equals a threshold compares as equal. Source: textbook; for uniform payload bits, ours.
+    A missing or tied bit stays in `n` as a miss. The tail is a ratio of whole numbers, rounded once, so
+    that a p-value that equals a threshold compares as equal. Source: textbook; for uniform payload bits,
+    ours.
 
     Args:
         matches: units that agree with the key.
@@ -43,12 +44,12 @@ def binomial_test(matches: SupportsIndex, n: SupportsIndex, p0: Share = 0.5) -> 
     Raises:
         ValueError: counts or chance out of range.
     """
-    null = "every unit matches with the same chance, independently, because the key was drawn apart from the answers"
+    null = "each unit matches by chance alone, independently: the key was drawn apart from the answers"
     return _test(matches, n, share("p0", p0), null)
 
 
 def labels_test(hits: SupportsIndex, families: SupportsIndex, classes: SupportsIndex) -> BinomialResult:
-    """Tests labels of families: hits follow Binomial(L, 1/C) when labels are drawn i.i.d. over all C classes (ours).
+    """Tests labels of families: hits follow Binomial(L, 1/C) for labels drawn i.i.d. over C classes (ours).
 
     Args:
         hits: families whose label is the drawn one; a tie is a miss.

@@ -10,7 +10,7 @@ from forensics.statistics.result import Result, from_log
 
 
 def direction_test(cosine: float, dimension: SupportsIndex) -> Result:
-    """Tests a cosine S with a direction that is uniform on the sphere: (S + 1) / 2 ~ Beta((d - 1) / 2, (d - 1) / 2).
+    """Tests a cosine S with a uniform direction: (S + 1) / 2 ~ Beta((d - 1) / 2, (d - 1) / 2).
 
     Valid only in a frame that was fixed before the key existed (ours; the law is textbook).
 
@@ -38,7 +38,7 @@ def direction_test(cosine: float, dimension: SupportsIndex) -> Result:
 
 
 def _log_tail(a: float, x: float) -> float:
-    """log I_x(a, a): directly, or by the series x^a (1-x)^a / (a B(a, a)) * 2F1(2a, 1; a+1; x) where that underflows."""
+    """log I_x(a, a); where it underflows, by x^a (1-x)^a / (a B(a, a)) * 2F1(2a, 1; a+1; x)."""
     direct = float(special.betainc(a, a, x))
     if direct > 1e-290:
         return math.log(direct)

@@ -1,6 +1,5 @@
 """What the tests accept: every fault of an input ends in `ValueError("invalid ...")` and in nothing else."""
 
-import math
 import operator
 from fractions import Fraction
 from typing import SupportsIndex
@@ -12,7 +11,7 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 Share = float | Fraction
-"""A probability: a fraction, or a float that is read as the decimal number it prints as (0.1 is one tenth)."""
+"""A probability: a fraction, or a float, read as the decimal number that it prints as (0.1 is one tenth)."""
 
 
 def count(name: str, value: SupportsIndex, least: int = 0, most: int | None = None) -> int:
@@ -26,25 +25,29 @@ def count(name: str, value: SupportsIndex, least: int = 0, most: int | None = No
     except TypeError as error:
         raise ValueError(f"invalid {name}: {value!r} is no whole number") from error
     if number < least or (most is not None and number > most):
-        raise ValueError(f"invalid {name}: {number} is not between {least} and {'infinity' if most is None else most}")
+        raise ValueError(
+            f"invalid {name}: {number} is not between {least} and {'infinity' if most is None else most}"
+        )
     return number
 
 
-def numbers(name: str, values: ArrayLike, missing: bool = False) -> FloatArray:
-    """Returns a vector of at least one finite float64, shape (n,).
+def numbers(name: str, values: ArrayLike, missing: bool = False, ndim: int = 1) -> FloatArray:
+    """Returns at least one finite float64, shape (n,) or as many dimensions as asked for.
 
     Args:
         missing: whether NaN is allowed and stands for a missing value.
 
     Raises:
-        ValueError: not a vector of finite numbers.
+        ValueError: other shapes, no numbers, or values that are not finite.
     """
     try:
         vector = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"invalid {name}: not a vector of numbers") from error
-    if vector.ndim != 1 or vector.size == 0:
-        raise ValueError(f"invalid {name}: expected a vector with at least one number, got shape {vector.shape}")
+        raise ValueError(f"invalid {name}: these are not numbers") from error
+    if vector.ndim != ndim or vector.size == 0:
+        raise ValueError(
+            f"invalid {name}: expected a vector with at least one number, got shape {vector.shape}"
+        )
     if not missing and not np.isfinite(vector).all():
         raise ValueError(f"invalid {name}: a value is missing or infinite")
     return vector
@@ -78,7 +81,7 @@ def share(name: str, value: Share, closed: bool = False) -> Fraction:
     except (TypeError, ValueError) as error:
         raise ValueError(f"invalid {name}: {value!r} is no probability") from error
     if not 0 <= exact <= 1 or (not closed and exact in (0, 1)):
-        raise ValueError(f"invalid {name}: {value!r} is not {'from' if closed else 'between'} 0 {'to' if closed else 'and'} 1")
+        raise ValueError(f"invalid {name}: {value!r} is not {'from 0 to 1' if closed else 'between 0 and 1'}")
     return exact
 
 
@@ -88,9 +91,10 @@ def pvalue(name: str, value: Share) -> Fraction:
     Raises:
         ValueError: not a number greater than 0 and at most 1.
     """
-    if not isinstance(value, Fraction) and not math.isfinite(value):
-        raise ValueError(f"invalid {name}: {value!r} is no number")
-    exact = Fraction(value)
+    try:
+        exact = Fraction(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"invalid {name}: {value!r} is no number") from error
     if not 0 < exact <= 1:
         raise ValueError(f"invalid {name}: {value!r} is not greater than 0 and at most 1")
     return exact

@@ -1,13 +1,13 @@
 """Monte Carlo test, for statistics that are no sum over what the key drew."""
 
 from collections.abc import Callable
+from fractions import Fraction
 from typing import SupportsIndex
 
 import numpy as np
 
 from forensics.statistics.inputs import FloatArray, count, numbers
 from forensics.statistics.result import Result, from_ratio
-from fractions import Fraction
 
 LEAST_DRAWS = 10**7
 """Fewer draws may not decide."""
@@ -18,14 +18,15 @@ _BATCH = 100_000
 def monte_carlo_test(
     statistic: float, draw: Callable[[int], FloatArray], draws: SupportsIndex, *, deciding: bool = True
 ) -> Result:
-    """Tests a statistic against redrawn secrets: p = (1 + #{drawn >= observed}) / (1 + B), never below 1 / (B + 1).
+    """Tests a statistic against redrawn secrets: p = (1 + #{drawn >= observed}) / (1 + B).
 
     The one added stands for the observed key, which makes the p-value valid for every B (textbook).
 
     Args:
         statistic: as observed.
-        draw: returns so many statistics (m,) of secrets redrawn by the key's own law, the answers held fixed; it holds its
-            own random generator. A missing one (NaN) counts against the claim.
+        draw: returns so many statistics (m,) of secrets redrawn by the key's own law, the answers held
+            fixed; it
+            holds its own random generator. A missing one (NaN) counts against the claim.
         draws: B.
         deciding: set to False for fewer than 10**7 draws; the result then decides nothing.
 

@@ -12,10 +12,11 @@ from forensics.statistics.result import Result, from_ratio
 
 
 def class_ranks(shifts: ArrayLike, drawn: ArrayLike) -> IntArray:
-    """Returns the rank of each family's drawn class among that family's classes; ties count against the claim.
+    """Returns the rank of each family's drawn class among its classes; ties count against the claim.
 
     Args:
-        shifts: (L, C) label-blind shift of each class in each family; a family with a missing value (NaN) counts as
+        shifts: (L, C) label-blind shift of each class in each family; a family with a missing value (NaN)
+            gets
             rank 0.
         drawn: (L,) class that the key drew, 0 to C - 1.
 
@@ -25,10 +26,12 @@ def class_ranks(shifts: ArrayLike, drawn: ArrayLike) -> IntArray:
     Raises:
         ValueError: shapes that do not agree or classes out of range.
     """
-    table = np.asarray(shifts, dtype=np.float64)
+    table = numbers("shifts", shifts, missing=True, ndim=2)
     classes = numbers("drawn", drawn)
-    if table.ndim != 2 or len(table) != len(classes):
-        raise ValueError(f"invalid shifts: expected one row for each of {len(classes)} families, got shape {table.shape}")
+    if len(table) != len(classes):
+        raise ValueError(
+            f"invalid shifts: expected one row for each of {len(classes)} families, got shape {table.shape}"
+        )
     if not np.isin(classes, np.arange(table.shape[1])).all():
         raise ValueError(f"invalid drawn: a class is not between 0 and {table.shape[1] - 1}")
     own = table[np.arange(len(table)), classes.astype(np.int64)]
@@ -39,11 +42,11 @@ def class_ranks(shifts: ArrayLike, drawn: ArrayLike) -> IntArray:
 def rank_sum_test(ranks: ArrayLike, classes: SupportsIndex) -> Result:
     """Tests the sum of L ranks, each uniform on 0 .. C - 1 under the null, exactly (ours).
 
-    The tail of the L-fold convolution is counted in whole numbers: the number of rank vectors with sum at most s is
-    the sum over j of (-1)^j C(L, j) C(s - j C + L, L), read from the other end by symmetry.
+    The tail of the L-fold convolution is counted in whole numbers: the number of rank vectors with sum at
+    most s is the sum over j of (-1)^j C(L, j) C(s - j C + L, L), read from the other end by symmetry.
 
     Args:
-        ranks: (L,) ranks of the drawn classes, C - 1 the best; ties already ranked against the claim (`class_ranks`).
+        ranks: (L,) ranks of the drawn classes, C - 1 the best, ties ranked against the claim (`class_ranks`).
         classes: C, at least 2.
 
     Raises:
@@ -56,7 +59,8 @@ def rank_sum_test(ranks: ArrayLike, classes: SupportsIndex) -> Result:
     families, observed = len(values), int(values.sum())
     short = families * (c - 1) - observed
     ways = sum(
-        (-1) ** j * math.comb(families, j) * math.comb(short - j * c + families, families) for j in range(short // c + 1)
+        (-1) ** j * math.comb(families, j) * math.comb(short - j * c + families, families)
+        for j in range(short // c + 1)
     )
     exact = Fraction(ways, c**families)
     pvalue, log10_p = from_ratio(exact)

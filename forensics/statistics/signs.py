@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import optimize
 
-from forensics.statistics.inputs import numbers, zero_one
+from forensics.statistics.inputs import FloatArray, numbers, zero_one
 from forensics.statistics.result import Result, from_log
 
 TIE = 1e-9
@@ -17,11 +17,11 @@ _SLACK = 1e-9
 
 
 def signs_test(scores: ArrayLike, bits: ArrayLike) -> Result:
-    """Tests sum b_i W_i, b = 2 bit - 1, by the Chernoff bound with the exact moment generating function (ours).
+    """Tests sum b_i W_i, b = 2 bit - 1, by a Chernoff bound with the exact moment generating function (ours).
 
-    For bits drawn uniformly and apart from W, P(sum b_i W_i >= t) <= inf over l > 0 of exp(-l t) prod cosh(l W_i). The
-    p-value is that bound: valid, and larger than the exact one. Scores that are all equal say nothing about single
-    bits and give p = 1.
+    For bits drawn uniformly and apart from W, P(sum b_i W_i >= t) <= inf over l > 0 of exp(-l t) prod
+    cosh(l W_i). The p-value is that bound: valid, and larger than the exact one. Scores that are all equal
+    say nothing about single bits and give p = 1.
 
     Args:
         scores: (n,) arm-blind weights W, finite; missing ones filled with 0.
@@ -49,13 +49,15 @@ def signs_test(scores: ArrayLike, bits: ArrayLike) -> Result:
     )
 
 
-def _bound(size: np.ndarray, against: float) -> float:
+def _bound(size: FloatArray, against: float) -> float:
     """log of the bound; with t = sum |W| - 2 against it is sum log((1 + exp(-2 l |W|)) / 2) + 2 l against."""
     scaled, missed = size / size.max(), against / float(size.max())
 
-    def log_bound(log_l: float) -> float:
-        l = math.exp(log_l)
-        return float(np.sum(np.log1p(np.exp(-2.0 * l * scaled)) - math.log(2.0)) + 2.0 * l * missed)
+    def log_bound(log_rate: float) -> float:
+        rate = math.exp(log_rate)
+        return float(np.sum(np.log1p(np.exp(-2.0 * rate * scaled)) - math.log(2.0)) + 2.0 * rate * missed)
 
-    best = optimize.minimize_scalar(log_bound, bounds=(-14.0, 12.0), method="bounded", options={"xatol": 1e-8})
+    best = optimize.minimize_scalar(
+        log_bound, bounds=(-14.0, 12.0), method="bounded", options={"xatol": 1e-8}
+    )
     return min(0.0, float(best.fun) + _SLACK)

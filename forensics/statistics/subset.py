@@ -5,7 +5,7 @@ from fractions import Fraction
 from typing import SupportsIndex
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import optimize
 
 from forensics.statistics.inputs import FloatArray, IntArray, count, numbers, zero_one
@@ -21,7 +21,7 @@ _NULL = "the chosen items are a uniformly drawn subset of the pool, independent 
 
 
 def midranks(values: ArrayLike) -> IntArray:
-    """Returns doubled mid-ranks: whole numbers, equal for ties; a missing value (NaN) gets the pool's mid-rank.
+    """Returns doubled mid-ranks: whole numbers, equal for ties; a missing value (NaN) gets the mid-rank of all.
 
     Args:
         values: (N,) arm-blind item scores.
@@ -61,7 +61,7 @@ def quantised(values: ArrayLike, bits: SupportsIndex = 12) -> IntArray:
     if present.size == 0 or np.ptp(present) == 0.0:
         return np.zeros(len(scores), dtype=np.int64)
     filled = np.where(np.isnan(scores), np.median(present), scores)
-    return np.rint((filled - present.min()) / np.ptp(present) * steps).astype(np.int64)
+    return np.asarray(np.rint((filled - present.min()) / np.ptp(present) * steps), dtype=np.int64)
 
 
 def subset_test(scores: ArrayLike, selected: ArrayLike, two_sided: bool = False) -> Result:
@@ -112,10 +112,10 @@ def subset_test(scores: ArrayLike, selected: ArrayLike, two_sided: bool = False)
 
 
 def subset_bound(scores: ArrayLike, selected: ArrayLike) -> Result:
-    """Tests the sum of the chosen items' real scores by the Chernoff bound inf e_K(exp(l s)) / (C(N, K) exp(l T)).
+    """Tests the sum T of the chosen items' real scores by a Chernoff bound, inf e_K(e^{l s}) / (C(N, K) e^{l T}).
 
-    e_K is the elementary symmetric polynomial, so the moment generating function is that of the uniform subset itself. The
-    p-value is a bound: valid, and larger than the exact one (ours).
+    e_K is the elementary symmetric polynomial, so the moment generating function is that of the uniform
+    subset itself. The p-value is a bound: valid, and larger than the exact one (ours).
 
     Args:
         scores: (N,) arm-blind real numbers, finite.
@@ -145,7 +145,9 @@ def subset_bound(scores: ArrayLike, selected: ArrayLike) -> Result:
 def _whole(scores: ArrayLike) -> list[int]:
     values = numbers("scores", scores)
     if (values != np.rint(values)).any() or (np.abs(values) > 2.0**53).any():
-        raise ValueError("invalid scores: the exact test needs whole numbers; use midranks, quantised or subset_bound")
+        raise ValueError(
+            "invalid scores: the exact test needs whole numbers; use midranks, quantised or subset_bound"
+        )
     return [int(value) for value in values]
 
 
@@ -158,7 +160,9 @@ def _sums(steps: list[int], chosen: int, limit: int) -> list[int]:
     slot = (math.comb(len(steps), chosen).bit_length() + 7) // 8
     size = 8 * slot * (limit + 1)
     if size * chosen * len(steps) > _WORK:
-        raise ValueError("invalid scores: their range is too wide for an exact count; use midranks or subset_bound")
+        raise ValueError(
+            "invalid scores: their range is too wide for an exact count; use midranks or subset_bound"
+        )
     mask = (1 << size) - 1
     rows = [1] + [0] * chosen
     for done, step in enumerate(sorted(steps), start=1):
@@ -170,7 +174,7 @@ def _sums(steps: list[int], chosen: int, limit: int) -> list[int]:
     return [int.from_bytes(raw[at : at + slot], "little") for at in range(0, len(raw), slot)]
 
 
-def _bound(values: FloatArray, chosen: np.ndarray) -> float:
+def _bound(values: FloatArray, chosen: NDArray[np.bool_]) -> float:
     k, observed = int(chosen.sum()), float(values[chosen].sum())
     log_subsets = _log_elementary(np.zeros(len(values)), k)
 

@@ -1,0 +1,185 @@
+"""`bench digits`: OFSW with 64 bits on handwritten digits.
+
+Cells: 3 keys x 5 stratified splits (embedding, a control trained as long without a mark, attacks on both), and 1,000
+fresh keys from 50 pools spread over 20 independently trained models.
+"""
+
+import dataclasses
+import statistics
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from forensics.attacks import run_attack
+from forensics.bench.keys import BenchKey, bench_key
+from forensics.bench.models import cached, clone, digit_base, digit_parts
+from forensics.bench.results import Cell, Row, run_cells, single_thread
+from forensics.checkpoints import Classifier
+from forensics.codec import join_answers
+from forensics.progress import Progress, silent
+from forensics.records import AnswerKind, Answers
+from forensics.suspects.folder import FolderSuspect
+from forensics.training.classifier import small_resnet, train
+from forensics.training.loop import Schedule, accuracy, optimise
+from forensics.training.ofsw import DEFAULT, Embedding
+
+COMMAND = "forensics bench digits"
+KEYS = (100, 101, 102)
+SPLITS = range(5)
+POOLS, KEYS_A_POOL, INNOCENTS = 50, 20, 20
+FIRST_NULL_KEY = 10_000
+ATTACKS: Mapping[str, tuple[tuple[str, dict[str, float]], ...]] = {
+    "none": (),
+    "fine-tuning, 10 epochs, 1e-4": (("finetune", {"epochs": 10, "learning-rate": 1e-4, "seed": 7}),),
+    "fine-tuning, 10 epochs, 1e-3": (("finetune", {"epochs": 10, "learning-rate": 1e-3, "seed": 7}),),
+    "pruning 30 %, int8": (("prune", {"share": 0.3}), ("quantise", {"bits": 8})),
+}
+
+
+def run(folder: Path | None, *, quick: bool, jobs: int, progress: Progress = silent) -> dict[str, Any]:
+    """Runs what is missing and returns all rows.
+
+    Args:
+        quick: one key, one split, 20 fresh keys; nothing is kept.
+    """
+    single_thread()
+    keys, splits, pools = (KEYS[:1], range(1), 1) if quick else (KEYS, SPLITS, POOLS)
+    cells = [
+        Cell(f"key-{key}-split-{split}", embedding_cell, {"key": key, "split": split, "quick": quick})
+        for split in splits
+        for key in keys
+    ]
+    cells += [Cell(f"null-{pool:02d}", null_cell, {"pool": pool, "quick": quick}) for pool in range(pools)]
+    if not quick:
+        for split in splits:
+            digit_base(split)
+    return run_cells("digits", COMMAND, 2026, cells, None if quick else folder, jobs=jobs, progress=progress)
+
+
+def embedding_cell(key: int, split: int, quick: bool) -> list[Row]:
+    """Embeds one key in the owner's model of a split and attacks it, beside a control trained as long."""
+    owner, thief, test = digit_parts(split)
+    base = digit_base(split)
+    made = bench_key(key, owner, base.identity.digest, pool_seed=1000 * key + split)
+    clean = _answers(base, made)
+    marked, first = _embed(base, made, owner, split)
+    control = cached(f"digits-control-{split}", lambda: _control(base, owner, split))
+    rows: list[Row] = []
+    for suspect, model, innocent in (("marked", marked, False), ("control", control, True)):
+        for name, steps in ATTACKS.items():
+            attacked = clone(model)
+            for attack, settings in steps:
+                run_attack(attack, attacked, thief, settings)
+            facts = {"split": split, "accuracy": accuracy(attacked.model, test.pixels(attacked), test.labels)}
+            if suspect == "marked":
+                facts["first step with all bits"] = first
+            for answers in _views_of(_answers(attacked, made)):
+                rows.append(_row(made, suspect, name, innocent, quick, answers, clean, facts))
+    return rows
+
+
+def null_cell(pool: int, quick: bool) -> list[Row]:
+    """Scores 20 fresh keys of one pool on one innocent model each."""
+    split = pool % len(SPLITS)
+    owner, _, _ = digit_parts(split)
+    base = digit_base(split)
+    rows: list[Row] = []
+    for index in range(KEYS_A_POOL):
+        number = FIRST_NULL_KEY + pool * KEYS_A_POOL + index
+        innocent = (index + pool) % INNOCENTS
+        made = bench_key(number, owner, base.identity.digest, pool_seed=number // KEYS_A_POOL)
+        answers = _answers(_innocent(innocent), made)
+        name = f"independent-{innocent:02d}"
+        rows.append(_row(made, name, "none", True, quick, answers, _answers(base, made), {"pool": pool}))
+    return rows
+
+
+def summary(rows: list[Row]) -> dict[str, Any]:
+    """Returns the figures that the documentation quotes, from rows alone."""
+    marked = [row for row in rows if row["suspect"] == "marked" and row["attack"] == "none" and row["access"] == "scores"]
+    control = {row["split"]: row["accuracy"] for row in rows if row["suspect"] == "control" and row["attack"] == "none"}
+    splits = sorted(control)
+    differences = [
+        statistics.mean(row["accuracy"] - control[split] for row in marked if row["split"] == split) for split in splits
+    ]
+    null = [row for row in rows if row["suspect"].startswith("independent")]
+    counts = {str(level): sum(row["p_value"] <= level for row in null) for level in (0.05, 0.01, 0.001)}
+    return {"differences": differences, "null_keys": len(null), "null_counts": counts}
+
+
+def _embed(base: Classifier, made: BenchKey, owner: Any, seed: int) -> tuple[Classifier, int]:
+    marked = clone(base)
+    embedding = Embedding(marked, owner, made.secrets, made.pool, made.claim.parameters, DEFAULT, seed)
+    first: list[int] = []
+
+    def observe(step: int) -> None:
+        if not first and step % 2 == 1 and embedding.matched() == made.claim.rule.n:
+            first.append(step + 1)
+
+    optimise(marked.model, embedding.step, DEFAULT.schedule, label="Embedding", observe=observe)
+    marked.model.eval()
+    return marked, first[0] if first else -1
+
+
+def _control(base: Classifier, owner: Any, seed: int) -> Classifier:
+    control = clone(base)
+    train(control, owner, DEFAULT.schedule, seed, frozen_norm=True)
+    return control
+
+
+def _innocent(index: int) -> Classifier:
+    """An independently trained model: own seed, split, width, and half of them on the thief's images."""
+
+    def build() -> Classifier:
+        owner, thief, _ = digit_parts(index % len(SPLITS))
+        data = owner if index % 2 == 0 else thief
+        width = (12, 16, 20, 24)[index % 4]
+        classifier = small_resnet(data, 500 + index, widths=(width, 2 * width, 4 * width, 4 * width))
+        train(classifier, data, Schedule(300, learning_rate=2e-3), 500 + index)
+        return classifier
+
+    return cached(f"digits-independent-{index:02d}", build)
+
+
+def _answers(classifier: Classifier, made: BenchKey) -> Answers:
+    suspect, probes, size = FolderSuspect(classifier), made.plan.probes, made.plan.batch_size
+    return join_answers([suspect.answer(probes[start : start + size]) for start in range(0, len(probes), size)])
+
+
+def _views_of(answers: Answers) -> tuple[Answers, Answers]:
+    """Returns the answers with scores and the same answers reduced to labels."""
+    top = np.argmax(answers.values, axis=1).astype(np.int64)
+    return answers, dataclasses.replace(answers, kind=AnswerKind.LABELS, values=top)
+
+
+def _row(
+    made: BenchKey,
+    suspect: str,
+    attack: str,
+    innocent: bool,
+    quick: bool,
+    answers: Answers,
+    clean: Answers,
+    facts: Mapping[str, Any],
+) -> Row:
+    measurement, verdict = made.score(answers, clean)
+    return {
+        "method": "ofsw",
+        "key": made.number,
+        "suspect": suspect,
+        "attack": attack,
+        "access": measurement.access,
+        "innocent": innocent,
+        "verdict": verdict.outcome.value,
+        "p_value": measurement.p_value,
+        "log10_p": measurement.log10_p,
+        "statistic": measurement.statistic,
+        "n": measurement.n,
+        "matched": measurement.matched,
+        "raw_matched": int(measurement.context["raw_matched"]),
+        "published_p": measurement.published[0].p_value,
+        **facts,
+        "quick": quick,
+    }

@@ -1,0 +1,143 @@
+"""From the view model to PDF/A-3a: HTML by Jinja, pages by WeasyPrint, nothing fetched but our own fonts and figures."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+from forensics.canonical import sha256
+from forensics.errors import CaseError, MissingExtraError
+from forensics.report.assets import FONTS, environment, read_asset
+from forensics.report.view import Report
+
+if TYPE_CHECKING:
+    from weasyprint import Document
+
+VARIANT = "pdf/a-3a"
+ATTACHMENT = "evidence.json"
+EVIDENCE_KEYWORD = "evidence-sha256:"
+MANIFEST_KEYWORD = "manifest-sha256:"
+
+_BASE = "https://report.invalid/"
+_LIBRARIES = "apt-get install -y --no-install-recommends libpango-1.0-0 libpangoft2-1.0-0"
+
+
+@dataclass(frozen=True)
+class StampBox:
+    """Where the visible stamp stands on page 1, in millimetres from the left and the bottom edge."""
+
+    left: float = 22.0
+    bottom: float = 27.0
+    width: float = 80.0
+    height: float = 26.0
+
+
+STAMP = StampBox()
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """An unsigned PDF and how many pages it has."""
+
+    pdf: bytes
+    pages: int
+
+
+def render_html(report: Report) -> str:
+    """Returns the report as one HTML page with its style; figures and fonts are links that only `render_pdf` serves."""
+    return environment().get_template("report.html.j2").render(report=report, stamp=STAMP, fonts=FONTS)
+
+
+def render_pdf(report: Report, evidence: bytes) -> Rendered:
+    """Returns the unsigned report as PDF/A-3a with `evidence.json` attached.
+
+    The bytes depend on the report and the evidence alone: not on the clock, the process or the machine, as long as
+    WeasyPrint, Pango and HarfBuzz have the same versions.
+
+    Args:
+        report: the view model.
+        evidence: the canonical bytes of the evidence, whose SHA-256 the report prints.
+
+    Raises:
+        MissingExtraError: the Pango libraries are not installed.
+        CaseError: the evidence is not the one that the report was made from, or its time is no time.
+    """
+    if sha256(evidence) != report.evidence_sha256:
+        raise CaseError("The evidence to attach is not the one the report prints.", "Build the report from one case.")
+    try:
+        created = datetime.fromisoformat(report.created).astimezone(UTC)
+    except ValueError as error:
+        raise CaseError("The evidence has no valid time of creation.", "Check the case with `forensics check`.") from error
+    weasyprint = load_weasyprint()
+    options = {"pdf_variant": VARIANT, "pdf_identifier": report.evidence_sha256[:32].encode()}
+    served = {f"figure:{figure.name}": figure.svg.encode() for figure in report.figures.values()}
+    document = layout(render_html(report), served, options)
+    attachment = weasyprint.Attachment(
+        string=evidence,
+        name=ATTACHMENT,
+        description=f"Machine-readable evidence, SHA-256 {report.evidence_sha256}",
+        created=created,
+        modified=created,
+        relationship="Data",
+    )
+    output = BytesIO()
+    document.write_pdf(output, attachments=[attachment], finisher=finish, **options)
+    return Rendered(output.getvalue(), len(document.pages))
+
+
+def layout(html: str, served: Mapping[str, bytes], options: Mapping[str, Any]) -> "Document":
+    """Lays out HTML with our fonts; a link to anything else than `served` or a font fails the rendering.
+
+    Args:
+        served: bytes of SVG by URL, such as `figure:bits.svg`.
+    """
+    weasyprint = load_weasyprint()
+    from weasyprint.text.fonts import FontConfiguration
+    from weasyprint.urls import URLFetcher, URLFetcherResponse
+
+    class Fetcher(URLFetcher):  # type: ignore[misc, unused-ignore]
+        def fetch(self, url: str, headers: object = None) -> Any:
+            """Serves our own bytes; everything else is refused, and the refusal ends the rendering."""
+            if url in served:
+                return URLFetcherResponse(url, served[url], {"Content-Type": "image/svg+xml"})
+            scheme, _, name = url.partition(":")
+            if scheme == "font" and name in FONTS:
+                return URLFetcherResponse(url, read_asset(f"fonts/{FONTS[name]}"), {"Content-Type": "font/ttf"})
+            raise ValueError("the report fetches nothing but its own fonts and figures")
+
+    fetcher = Fetcher(fail_on_errors=True)
+    return weasyprint.HTML(string=html, base_url=_BASE, url_fetcher=fetcher).render(
+        font_config=FontConfiguration(), **options
+    )
+
+
+def finish(document: Any, pdf: Any) -> None:
+    """Writes plain objects instead of object streams, and lists each attachment once.
+
+    pyHanko parses an object stream's header again for each of its objects, which takes ten seconds a report; and
+    WeasyPrint 70 enters every attachment twice in the catalogue's /AF.
+    """
+    import pydyf
+
+    if "AF" in pdf.catalog:
+        pdf.catalog["AF"] = pydyf.Array(dict.fromkeys(pdf.catalog["AF"]))
+    write = pdf.write
+
+    def plain(output: Any, version: Any, identifier: Any, compress: bool) -> None:
+        write(output, version, identifier, False)
+
+    pdf.write = plain
+
+
+def load_weasyprint() -> Any:
+    """Imports WeasyPrint, which loads the Pango libraries.
+
+    Raises:
+        MissingExtraError: they are not installed.
+    """
+    try:
+        import weasyprint
+    except OSError as error:
+        raise MissingExtraError("The Pango libraries that lay out the report are missing.", f"Run: {_LIBRARIES}") from error
+    return weasyprint

@@ -1,0 +1,279 @@
+"""The view model of a report: everything the templates print, made from the evidence and what people supplied."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from forensics.canonical import sha256
+from forensics.errors import CaseError
+from forensics.evidence.schema import Evidence
+from forensics.keys.claim import Claim
+from forensics.report.details import Details
+from forensics.report.exhibits import (
+    Annex,
+    Exhibits,
+    Registration,
+    make_annex,
+    make_events,
+    make_exhibits,
+    make_registration,
+)
+from forensics.report.figures import TIE, Figure, draw_bits, draw_null, draw_scores, draw_timeline, signed_scores
+from forensics.report.findings import (
+    COUNT_TESTS,
+    Alternative,
+    ErrorRates,
+    Results,
+    make_alternatives,
+    make_error_rates,
+    make_limitations,
+    make_results,
+    passing_limit,
+)
+from forensics.report.people import Examiner, Instructions, day, make_examiner, make_instructions
+from forensics.report.tables import Row
+from forensics.report.text import chance_in_words, clean, groups, integer, moment, share
+
+BINDING_LABELS = {
+    "timestamped": "Time-stamped key",
+    "demonstration": "DEMONSTRATION",
+    "self-dated": "SELF-DATED KEY",
+}
+
+OUTCOME_LABELS = {
+    "SUPPORTED": "Supported",
+    "NOT_SUPPORTED": "Not supported",
+    "INCONCLUSIVE": "Inconclusive",
+    "INVALID_CLAIM": "Invalid claim",
+    "NOT_SCORED": "Not scored",
+}
+
+
+@dataclass(frozen=True)
+class SignatureFacts:
+    """What can be said of the signature before it is made.
+
+    Attributes:
+        level: `PAdES B-B`, or `PAdES B-T` with a signature time stamp.
+        authority: of the signature time stamp, or empty.
+        visible: whether page 1 carries a stamp.
+    """
+
+    subject: str
+    issuer: str
+    serial: str
+    fingerprint: str
+    not_before: str
+    not_after: str
+    demonstration: bool
+    level: str
+    authority: str
+    visible: bool
+
+
+@dataclass(frozen=True)
+class Report:
+    """The whole report in reading order; every string is safe to print, every absence is a sentence.
+
+    Attributes:
+        missing: required keys of case.toml that were not supplied; not empty makes a draft.
+        outcome: one of `OUTCOME_LABELS`.
+        created: ISO 8601 time from the evidence; the document's dates.
+        figures: by name; absent where the evidence does not carry them.
+        figure_notes: why a figure is absent, by name.
+        seconds: printable text of sections without a type of their own.
+    """
+
+    number: str
+    version: str
+    supersedes: str
+    date: str
+    confidentiality: str
+    jurisdiction: str
+    court: str
+    caption: str
+    missing: tuple[str, ...]
+    binding: str
+    binding_label: str
+    outcome: str
+    outcome_label: str
+    conclusion: str
+    reasons: tuple[str, ...]
+    chance: str
+    owner: str
+    suspect: str
+    method: str
+    method_name: str
+    case: str
+    cover: tuple[Row, ...]
+    evidence_sha256: str
+    evidence_groups: tuple[str, ...]
+    manifest_sha256: str
+    created: str
+    instructions: Instructions
+    examiner: Examiner
+    exhibits: Exhibits
+    registration: Registration
+    parameters: tuple[Row, ...]
+    results: Results | None
+    errors: ErrorRates
+    alternatives: tuple[Alternative, ...]
+    limitations: tuple[str, ...]
+    tools: tuple[Row, ...]
+    tool_version: str
+    signature: SignatureFacts | None
+    signature_rows: tuple[Row, ...]
+    peer_review: str
+    acceptance: str
+    annex: Annex
+    figures: Mapping[str, Figure]
+    figure_notes: Mapping[str, str]
+
+    @property
+    def draft(self) -> bool:
+        """Whether anything required is missing."""
+        return bool(self.missing)
+
+    @property
+    def american(self) -> bool:
+        """Whether the jurisdiction uses the Federal Rules of Evidence."""
+        return self.jurisdiction.upper().startswith(("US", "U.S.", "UNITED STATES"))
+
+
+def make_report(
+    evidence: Evidence,
+    details: Details,
+    *,
+    manifest_sha256: str,
+    signature: SignatureFacts | None = None,
+) -> Report:
+    """Returns the view model.
+
+    Args:
+        evidence: the case's evidence.
+        details: what people supplied.
+        manifest_sha256: of the case folder's manifest.
+        signature: the certificate that will sign, or None for an unsigned report.
+
+    Raises:
+        CaseError: the evidence holds no valid claim.
+    """
+    try:
+        claim = Claim.model_validate(evidence.claim)
+    except ValueError as error:
+        raise CaseError("The evidence holds no valid claim.", "Check the case with `forensics check`.") from error
+    digest = sha256(evidence.core)
+    figures, notes = _figures(evidence, claim)
+    outcome = evidence.score.verdict.outcome if evidence.score else "NOT_SCORED"
+    measurement = evidence.score.measurement if evidence.score else None
+    report = details.report
+    return Report(
+        number=clean(report.number or "", 60) or "without number",
+        version=clean(report.version or "", 30) or "without version",
+        supersedes=clean(report.supersedes or "", 120) or "none",
+        date=day(report.date, "undated"),
+        confidentiality=clean(report.confidentiality or "", 160),
+        jurisdiction=clean(details.court.jurisdiction or "", 80),
+        court=clean(details.court.name or "", 160) or "No court was named.",
+        caption=clean(details.court.caption or "", 200) or "No case caption was supplied.",
+        missing=details.missing(),
+        binding=evidence.binding,
+        binding_label=BINDING_LABELS[evidence.binding],
+        outcome=outcome,
+        outcome_label=OUTCOME_LABELS[outcome],
+        conclusion=conclude(evidence),
+        reasons=tuple(clean(reason, 400) for reason in evidence.score.verdict.reasons[:12]) if evidence.score else (),
+        chance=chance_in_words(measurement.p_value) if measurement else "",
+        owner=clean(claim.owner, 120),
+        suspect=clean(evidence.suspect.name, 120),
+        method=clean(claim.method, 40),
+        method_name=f"{clean(claim.method, 40)}, version {clean(claim.method_version, 40)}",
+        case=clean(evidence.case, 120),
+        cover=_cover(evidence, claim, details),
+        evidence_sha256=digest,
+        evidence_groups=groups(digest),
+        manifest_sha256=manifest_sha256,
+        created=evidence.score.created if evidence.score else evidence.created,
+        instructions=make_instructions(details),
+        examiner=make_examiner(details),
+        exhibits=make_exhibits(evidence, details),
+        registration=make_registration(evidence, claim),
+        parameters=tuple(Row(clean(key, 60), clean(_plain(value), 300)) for key, value in sorted(claim.parameters.items())),
+        results=make_results(evidence, claim),
+        errors=make_error_rates(evidence, claim, details),
+        alternatives=make_alternatives(evidence, claim),
+        limitations=make_limitations(evidence, claim, details),
+        tools=tuple(Row(clean(key, 60), clean(value, 200)) for key, value in sorted(evidence.tool.items())[:40]),
+        tool_version=clean(evidence.tool.get("version", ""), 30),
+        signature=signature,
+        signature_rows=_signature_rows(signature),
+        peer_review=clean(details.validation.peer_review or "", 600) or "No statement on peer review was supplied.",
+        acceptance=clean(details.validation.acceptance or "", 600) or "No statement on acceptance was supplied.",
+        annex=make_annex(evidence, claim, details, digest, manifest_sha256),
+        figures=figures,
+        figure_notes=notes,
+    )
+
+
+def conclude(evidence: Evidence) -> str:
+    """Returns the conclusion of the cover, one sentence a judge can read."""
+    raise NotImplementedError
+
+
+def _cover(evidence: Evidence, claim: Claim, details: Details) -> tuple[Row, ...]:
+    examiner = ", ".join(part for part in (clean(details.examiner.name or "", 100), clean(details.examiner.role or "", 80)) if part)
+    return (
+        Row("Model under examination", clean(evidence.suspect.name, 120)),
+        Row("Owner of the key", clean(claim.owner, 120)),
+        Row("Court", clean(details.court.name or "", 120) or "No court was named."),
+        Row("Case", clean(details.court.caption or "", 160) or "No case caption was supplied."),
+        Row("Instructed by", clean(details.parties.instructing or "", 120) or "No instructing party was named."),
+        Row("Examiner", examiner or "No examiner was named."),
+        Row("Answers acquired", moment(evidence.acquired.value or "unknown")),
+    )
+
+
+def _figures(evidence: Evidence, claim: Claim) -> tuple[dict[str, Figure], dict[str, str]]:
+    figures = {"timeline": draw_timeline(make_events(evidence))}
+    notes: dict[str, str] = {}
+    measurement = evidence.score.measurement if evidence.score else None
+    if measurement is None:
+        return figures, {"null": "Nothing was scored.", "bits": "Nothing was scored."}
+    if measurement.test in COUNT_TESTS:
+        figures["null"] = draw_null(
+            measurement.n, measurement.effect.chance, measurement.matched, measurement.p_value, passing_limit(claim)
+        )
+    else:
+        notes["null"] = "The deciding statistic is no count, so that the distribution by chance is not drawn."
+    if measurement.items is None or measurement.target is None:
+        notes["bits"] = "Payload and item scores are sealed, so that no figure of single bits is printed."
+    elif measurement.test != "bits":
+        notes["bits"] = "The payload of this method does not consist of bits, so that no grid of bits is printed."
+    elif sum(score > TIE for score in signed_scores(measurement.items, measurement.target)) != measurement.matched:
+        notes["bits"] = "The disclosed items do not give the recorded count, so that no figure of them is printed."
+    else:
+        figures["bits"] = draw_bits(measurement.items, measurement.target)
+        figures["scores"] = draw_scores(measurement.items, measurement.target)
+    return figures, notes
+
+
+def _signature_rows(facts: SignatureFacts | None) -> tuple[Row, ...]:
+    if facts is None:
+        return (Row("Signature", "This document is not signed."),)
+    return (
+        Row("Signer", facts.subject + (" (demonstration certificate, not trusted)" if facts.demonstration else "")),
+        Row("Issuer", facts.issuer),
+        Row("Serial number", facts.serial),
+        Row("Valid", f"{facts.not_before} to {facts.not_after}"),
+        Row("Certificate, SHA-256", facts.fingerprint, "digest"),
+        Row("Level", f"{facts.level}; certification signature, no changes permitted, over the whole file"),
+        Row("Signature time stamp", facts.authority or "none; the time of signing is the signer's own statement"),
+    )
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, list):
+        return " × ".join(str(part) for part in value[:8])
+    return str(value)
+
+
+__all__ = ["Report", "SignatureFacts", "integer", "make_report", "share"]
