@@ -95,7 +95,8 @@ def load_classifier(folder: Path, name: str | None = None) -> Classifier:
         from transformers import AutoConfig, AutoModelForImageClassification
     except ImportError as error:
         raise MissingExtraError(
-            "Models need torch and transformers, which are not installed.", "Run: pip install 'model-forensics[models]'."
+            "Models need torch and transformers, which are not installed.",
+            "Run: pip install 'model-forensics[models]'.",
         ) from error
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
@@ -247,7 +248,9 @@ def _load_weights(folder: Path, config: Any, auto: Any) -> "torch.nn.Module":
         raise ModelError(f"The weights cannot be loaded: {_line(error)}.", _RETRY) from error
     odd = [*report["missing_keys"], *report["mismatched_keys"], *report["unexpected_keys"]]
     if odd:
-        raise ModelError(f"The weights do not fit config.json: {len(odd)} tensors differ, such as {odd[0]!s:.80}.", _RETRY)
+        raise ModelError(
+            f"The weights do not fit config.json: {len(odd)} tensors differ, such as {odd[0]!s:.80}.", _RETRY
+        )
     result: torch.nn.Module = model.eval()
     return result
 

@@ -16,7 +16,8 @@ def encode_rows(answers: Answers) -> list[Any]:
         return [None if gone else int(value) for value, gone in zip(answers.values, answers.missing, strict=True)]
     rows = answers.values.tolist()
     return [
-        None if gone else [repr(value) for value in row] for row, gone in zip(rows, answers.missing.tolist(), strict=True)
+        None if gone else [repr(value) for value in row]
+        for row, gone in zip(rows, answers.missing.tolist(), strict=True)
     ]
 
 

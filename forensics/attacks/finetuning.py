@@ -30,7 +30,8 @@ def finetune(
     """
     if len(data.names) != len(classifier.labels):
         raise UsageError(
-            f"The data has {len(data.names)} classes, the model {len(classifier.labels)}.", "Use data of the model's task."
+            f"The data has {len(data.names)} classes, the model {len(classifier.labels)}.",
+            "Use data of the model's task.",
         )
     model, rng = classifier.model, np.random.default_rng(seed)
     inputs, targets = data.pixels(classifier), torch.as_tensor(data.labels)

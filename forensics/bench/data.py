@@ -20,6 +20,26 @@ def load_digits() -> ImageData:
     found = load()
     small = np.clip(np.rint(found.images * (255.0 / 16.0)), 0, 255).astype(np.uint8)
     images = [
-        np.asarray(Image.fromarray(image).resize((SIDE, SIDE), Image.Resampling.BILINEAR))[:, :, None] for image in small
+        np.asarray(Image.fromarray(image).resize((SIDE, SIDE), Image.Resampling.BILINEAR))[:, :, None]
+        for image in small
     ]
     return ImageData(images, found.target.astype(np.int64), tuple(str(digit) for digit in range(10)))
+
+
+def load_photographs(count: int, side: int) -> ImageData:
+    """Returns square crops of scikit-learn's two photographs (a temple, a flower), labelled by photograph.
+
+    Args:
+        count: crops, taken in turn from both at evenly spaced places.
+        side: pixels a side.
+    """
+    from sklearn.datasets import load_sample_images
+
+    photographs = [np.asarray(image, dtype=np.uint8) for image in load_sample_images().images]
+    images = []
+    for index in range(count):
+        picture = photographs[index % 2]
+        top = (index * 37) % (picture.shape[0] - side)
+        left = (index * 53) % (picture.shape[1] - side)
+        images.append(picture[top : top + side, left : left + side])
+    return ImageData(images, np.arange(count, dtype=np.int64) % 2, ("temple", "flower"))

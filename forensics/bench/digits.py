@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.stats import t as student
 
 from forensics.attacks import run_attack
 from forensics.bench.keys import BenchKey, bench_key
@@ -20,6 +21,7 @@ from forensics.checkpoints import Classifier
 from forensics.codec import join_answers
 from forensics.progress import Progress, silent
 from forensics.records import AnswerKind, Answers
+from forensics.statistics import allowed_rejections
 from forensics.suspects.folder import FolderSuspect
 from forensics.training.classifier import small_resnet, train
 from forensics.training.loop import Schedule, accuracy, optimise
@@ -30,6 +32,7 @@ KEYS = (100, 101, 102)
 SPLITS = range(5)
 POOLS, KEYS_A_POOL, INNOCENTS = 50, 20, 20
 FIRST_NULL_KEY = 10_000
+NULL_LEVELS = (0.05, 0.01, 0.001)
 ATTACKS: Mapping[str, tuple[tuple[str, dict[str, float]], ...]] = {
     "none": (),
     "fine-tuning, 10 epochs, 1e-4": (("finetune", {"epochs": 10, "learning-rate": 1e-4, "seed": 7}),),
@@ -96,17 +99,63 @@ def null_cell(pool: int, quick: bool) -> list[Row]:
     return rows
 
 
-def summary(rows: list[Row]) -> dict[str, Any]:
-    """Returns the figures that the documentation quotes, from rows alone."""
-    marked = [row for row in rows if row["suspect"] == "marked" and row["attack"] == "none" and row["access"] == "scores"]
-    control = {row["split"]: row["accuracy"] for row in rows if row["suspect"] == "control" and row["attack"] == "none"}
-    splits = sorted(control)
-    differences = [
-        statistics.mean(row["accuracy"] - control[split] for row in marked if row["split"] == split) for split in splits
+def table(rows: list[Row]) -> str:
+    """Returns the tables of the documentation as Markdown, from rows alone."""
+    return "\n\n".join(part for part in (_accuracy_table(rows), _survival_table(rows), _null_table(rows)) if part)
+
+
+def _accuracy_table(rows: list[Row]) -> str:
+    whole = [row for row in rows if row["attack"] == "none" and row["access"] == "scores" and "split" in row]
+    splits = sorted({row["split"] for row in whole})
+    lines = ["| split | marked, mean over keys | control, trained as long | difference, points |", "|---|---|---|---|"]
+    differences = []
+    for split in splits:
+        marked = statistics.mean(row["accuracy"] for row in whole if row["split"] == split and not row["innocent"])
+        control = statistics.mean(row["accuracy"] for row in whole if row["split"] == split and row["innocent"])
+        differences.append(100 * (marked - control))
+        lines.append(f"| {split} | {marked:.4f} | {control:.4f} | {differences[-1]:+.2f} |")
+    if len(differences) > 1:
+        mean, error = statistics.mean(differences), statistics.stdev(differences) / len(differences) ** 0.5
+        half = float(student.ppf(0.975, len(differences) - 1)) * error
+        lines.append(
+            f"| mean (95 % interval, t over splits) | | | {mean:+.2f} ({mean - half:+.2f} to {mean + half:+.2f}) |"
+        )
+    return "\n".join(lines)
+
+
+def _survival_table(rows: list[Row]) -> str:
+    lines = [
+        "| suspect | attack | access | SUPPORTED | bits of 64, median (least) | largest p | accuracy, mean |",
+        "|---|---|---|---|---|---|---|",
     ]
+    groups: dict[tuple[str, str, str], list[Row]] = {}
+    for row in rows:
+        if "split" in row:
+            groups.setdefault((row["suspect"], row["attack"], row["access"]), []).append(row)
+    for (suspect, attack, access), found in groups.items():
+        hits = sum(row["verdict"] == "SUPPORTED" for row in found)
+        bits = [row["matched"] for row in found]
+        lines.append(
+            f"| {suspect} | {attack} | {access} | {hits} of {len(found)} | {statistics.median(bits):g} ({min(bits)}) "
+            f"| {max(row['p_value'] for row in found):.1e} | {statistics.mean(row['accuracy'] for row in found):.4f} |"
+        )
+    return "\n".join(lines)
+
+
+def _null_table(rows: list[Row]) -> str:
     null = [row for row in rows if row["suspect"].startswith("independent")]
-    counts = {str(level): sum(row["p_value"] <= level for row in null) for level in (0.05, 0.01, 0.001)}
-    return {"differences": differences, "null_keys": len(null), "null_counts": counts}
+    if not null:
+        return ""
+    lines = [
+        f"| level | p at or below, of {len(null)} fresh keys | most allowed | verdicts SUPPORTED |",
+        "|---|---|---|---|",
+    ]
+    supported = sum(row["verdict"] == "SUPPORTED" for row in null)
+    for level in NULL_LEVELS:
+        count = sum(row["p_value"] <= level for row in null)
+        allowed = allowed_rejections(len(null), level, len(NULL_LEVELS))
+        lines.append(f"| {level:g} | {count} | {allowed} | {supported} |")
+    return "\n".join(lines)
 
 
 def _embed(base: Classifier, made: BenchKey, owner: Any, seed: int) -> tuple[Classifier, int]:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from forensics.keys.claim import Claim, PoolCommitment, ReferenceCommitment, ShareCommitment
-from forensics.keys.derive import ProbeKey, ScoreKey, master_secret, split
-from forensics.keys.folder import generator_digest
+from forensics.keys.derive import ProbeKey, ScoreKey, generator_digest, master_secret, split
+from forensics.keys.timestamp import self_dated_salt
 from forensics.methods import load_method
 from forensics.methods.ofsw import CLEAN
 from forensics.records import Answers, Measurement, Plan, Pool, Verdict
@@ -46,7 +46,9 @@ class BenchKey:
         return measurement, verdict
 
 
-def bench_key(number: int, data: ImageData, reference: str, *, pool_seed: int, bits: int = 64, banks: int = 8) -> BenchKey:
+def bench_key(
+    number: int, data: ImageData, reference: str, *, pool_seed: int, bits: int = 64, banks: int = 8
+) -> BenchKey:
     """Makes the key of that number for OFSW.
 
     Args:
@@ -79,6 +81,6 @@ def bench_key(number: int, data: ImageData, reference: str, *, pool_seed: int, b
         authorities=(),
         shares=ShareCommitment(count=1, root=hashlib.sha256(seed).hexdigest()),
     )
-    salt = hashlib.sha256(b"forensics/v1/self-dated" + bytes.fromhex(claim.digest)).digest()
+    salt = self_dated_salt(bytes.fromhex(claim.digest))
     secrets = split(master_secret(seed, salt, bytes.fromhex(claim.digest), 0))
     return BenchKey(number, claim, secrets, pool, method.plan(secrets[0], pool, parameters))

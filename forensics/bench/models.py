@@ -34,7 +34,11 @@ def cached(name: str, build: Callable[[], Classifier]) -> Classifier:
 def clone(classifier: Classifier) -> Classifier:
     """Returns an independent copy."""
     return Classifier(
-        copy.deepcopy(classifier.model), classifier.processor, classifier.channels, classifier.labels, classifier.identity
+        copy.deepcopy(classifier.model),
+        classifier.processor,
+        classifier.channels,
+        classifier.labels,
+        classifier.identity,
     )
 
 
@@ -59,6 +63,6 @@ def digit_base(split: int) -> Classifier:
 
 def _settle(fresh: Path, folder: Path) -> None:
     try:
-        os.replace(fresh, folder)
+        fresh.replace(folder)
     except OSError:
         shutil.rmtree(fresh, ignore_errors=True)

@@ -62,7 +62,11 @@ def run_cells(
     """
     found: dict[str, list[Row]] = {}
     if folder is not None:
-        found = {cell.name: json.loads(path.read_bytes())["rows"] for cell in cells if (path := folder / f"{cell.name}.json").exists()}
+        found = {
+            cell.name: json.loads(path.read_bytes())["rows"]
+            for cell in cells
+            if (path := folder / f"{cell.name}.json").exists()
+        }
     todo = [cell for cell in cells if cell.name not in found]
     head = {"name": bench, "command": command, "seed": seed, "environment": environment()}
 
@@ -72,7 +76,7 @@ def run_cells(
             folder.mkdir(parents=True, exist_ok=True)
             fresh = folder / f".{cell.name}.new"
             fresh.write_text(json.dumps({**head, "rows": rows}, indent=1) + "\n", encoding="utf-8")
-            os.replace(fresh, folder / f"{cell.name}.json")
+            fresh.replace(folder / f"{cell.name}.json")
 
     with progress(f"bench {bench}", len(todo)) as advance:
         if jobs == 1:

@@ -50,8 +50,8 @@ class _Verbs(click.Group):
 def root() -> None:
     """Settle whether a model carries an owner's mark, with evidence the other side can check.
 
-    Exit codes: 0 done, whatever the verdict; 1 a check that failed; 2 wrong usage or input, or a full disk; 3 the suspect or a
-    timestamp authority could not be reached; 130 interrupted (the same command takes the work up again).
+    Exit codes: 0 done, whatever the verdict; 1 a check that failed; 2 wrong usage or input, or a full disk; 3 the
+    suspect or a timestamp authority could not be reached; 130 interrupted (the same command goes on).
     """
 
 

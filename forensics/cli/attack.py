@@ -12,11 +12,12 @@ from forensics.cli.common import bar, folder, json_option, print_json
 @click.option("--model", required=True, type=folder(), help="Model folder to attack; it is not changed.")
 @click.option("--data", type=folder(), help="The attacker's data, for attacks that train.")
 @click.option("--out", required=True, type=folder(), help="Folder for the attacked model; must not exist.")
-@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A setting of the attack; may be repeated.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="NAME=VALUE", help="A setting of the attack; may be repeated."
+)
 @json_option
 def attack(name: str, model: Path, data: Path | None, out: Path, settings: tuple[str, ...], as_json: bool) -> None:
     """Run the removal attack NAME (finetune, prune, quantise, fp16) on a model."""
-    import os
     import shutil
 
     from forensics.attacks import run_attack
@@ -35,7 +36,7 @@ def attack(name: str, model: Path, data: Path | None, out: Path, settings: tuple
     partial = out.with_name(out.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     save_classifier(classifier, partial, f"# {model.resolve().name} after {name}\n")
-    os.replace(partial, out)
+    partial.replace(out)
     digest = read_identity(out).digest
     if as_json:
         print_json({"attack": name, "settings": chosen, "out": str(out), "digest": digest})

@@ -48,11 +48,15 @@ def read_passphrase(file: Path | None, variable: str = PASSPHRASE, what: str = "
         try:
             return file.read_text(encoding="utf-8").splitlines()[0]
         except (OSError, UnicodeDecodeError, IndexError) as error:
-            raise UsageError(f"The passphrase file {file} cannot be read.", "Put the passphrase in its first line.") from error
+            raise UsageError(
+                f"The passphrase file {file} cannot be read.", "Put the passphrase in its first line."
+            ) from error
     if variable in os.environ:
         return os.environ[variable]
     if not sys.stdin.isatty():
-        raise UsageError(f"The {what}'s passphrase is not known.", f"Set {variable} or name a file with --passphrase-file.")
+        raise UsageError(
+            f"The {what}'s passphrase is not known.", f"Set {variable} or name a file with --passphrase-file."
+        )
     text: str = click.prompt(f"Passphrase of the {what}", hide_input=True, confirmation_prompt=confirm, err=True)
     return text
 

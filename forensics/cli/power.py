@@ -29,5 +29,7 @@ def power(key: object, effect: float | None, wanted: float, as_json: bool) -> No
     if as_json:
         print_json({"n": rule.n, "alpha": alpha, "effect": share, "power": reached, "needed": needed})
         return
-    click.echo(f"{rule.n} units reach p <= {alpha:.1e} with probability {reached:.3f} if a share of {share:.2f} matches.")
+    click.echo(
+        f"{rule.n} units reach p <= {alpha:.1e} with probability {reached:.3f} if a share of {share:.2f} matches."
+    )
     click.echo(f"A probability of {wanted:.2f} takes {needed} units.")

@@ -86,7 +86,7 @@ def _manifest(files: Mapping[str, bytes]) -> bytes:
 def _info(payload: Mapping[str, bytes], evidence: Evidence) -> bytes:
     size = sum(len(content) for content in payload.values())
     lines = [
-        f"Bag-Software-Agent: {_one_line(evidence.tool.get('name', ''))} {_one_line(evidence.tool.get('version', ''))}",
+        f"Bag-Software-Agent: model-forensics {_one_line(evidence.tool.get('model-forensics', ''))}",
         f"Bagging-Date: {_one_line(evidence.created)[:10]}",
         f"External-Identifier: {_one_line(evidence.case)}",
         f"Payload-Oxum: {size}.{len(payload)}",

@@ -56,7 +56,9 @@ class CaseFolder:
         files = read_folder(path)
         damage = find_damage(files)
         if damage:
-            raise CaseError(f"The case is damaged: {damage[0]}", "Restore it from a copy; `forensics check` shows more.")
+            raise CaseError(
+                f"The case is damaged: {damage[0]}", "Restore it from a copy; `forensics check` shows more."
+            )
         if EVIDENCE not in files:
             raise CaseError(f"{path} is no case: it has no evidence.json.", "Check the name.")
         return cls(path, files, Evidence.parse(files[EVIDENCE]))
@@ -159,13 +161,11 @@ def add_exhibit(path: Path, name: str, content: bytes, *, actor: str, moment: da
     case = CaseFolder.load(path)
     item = EXHIBITS + name
     if "/" in name or not is_plain_name(name):
-        raise CaseError(f"An exhibit may not be named {ascii(name)}.", "Use letters, digits, dots, dashes, underscores.")
+        raise CaseError(f"An exhibit may not be named {name!a}.", "Use letters, digits, dots, dashes, underscores.")
     if item in case.content:
         raise CaseError(f"The case has an exhibit {name} already.", "Choose another name.")
     files = {**case.files(), item: content}
-    return replace_case(
-        path, compose_case(case.evidence, files, actor=actor, action="add", moment=moment, item=item)
-    )
+    return replace_case(path, compose_case(case.evidence, files, actor=actor, action="add", moment=moment, item=item))
 
 
 def claim_files(

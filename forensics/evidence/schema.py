@@ -4,7 +4,7 @@ Every number with a fraction is a decimal string, so that the canonical form (RF
 """
 
 from functools import cached_property
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -37,7 +37,7 @@ class IdentityRecord(Frozen):
     name: str
     digest: str
     facts: dict[str, str]
-    files: dict[str, tuple[str, int]] = Field(strict=False)
+    files: dict[str, Annotated[tuple[str, int], Field(strict=False)]]
 
 
 class AnswersRecord(Frozen):
@@ -169,10 +169,12 @@ class AssetRecord(Frozen):
 class ScoreRecord(Frozen):
     """The result of scoring: absent in a case that was only acquired.
 
-    `owner_undisputed` says that the instructions put the owner of the key beyond dispute.
+    `examinations` counts those made under the claim, this one included; `owner_undisputed` says that the
+    instructions put the owner of the key beyond dispute.
     """
 
     created: str
+    examinations: int = Field(default=1, ge=1)
     owner_undisputed: bool = False
     measurement: MeasurementRecord
     verdict: VerdictRecord
@@ -206,6 +208,10 @@ class Evidence(Frozen):
     def core(self) -> bytes:
         """The canonical bytes, which are also the content of `evidence.json`."""
         return canonical_json(self.model_dump(mode="json"))
+
+    def revised(self, **changes: Any) -> "Evidence":
+        """Returns a copy with other fields (`model_copy` would keep the canonical bytes of the old ones)."""
+        return Evidence(**{**{name: getattr(self, name) for name in type(self).model_fields}, **changes})
 
     @classmethod
     def parse(cls, raw: bytes) -> "Evidence":

@@ -48,9 +48,7 @@ def seal_case(
     return replace_case(path, files, signature=signature)
 
 
-def sign_detached(
-    data: bytes, signer: SimpleSigner, authority: TimestampAuthority | None, moment: datetime
-) -> bytes:
+def sign_detached(data: bytes, signer: SimpleSigner, authority: TimestampAuthority | None, moment: datetime) -> bytes:
     """Returns a detached CAdES signature (SHA-256) in DER, with a signature timestamp where an authority is given."""
     signed = signer.async_sign_general_data(
         data,

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from asn1crypto import cms, keys
 from asn1crypto import x509 as asn1_x509
@@ -17,20 +18,18 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
     pkcs12,
 )
-from cryptography.x509.oid import NameOID
 from pyhanko.sign.signers import SimpleSigner
 from pyhanko.sign.timestamps import TimeStamper
 from pyhanko_certvalidator.registry import SimpleCertificateStore
 
 from forensics.errors import UsageError
+from forensics.evidence.certificates import is_demonstration, read_certificates, read_small
 from forensics.keys.chain import verifiable_chain
 from forensics.keys.timestamp import TimestampAuthority
 
-DEMONSTRATION = "forensics demonstration"
-"""Organisation in the certificates that the tool makes for itself."""
+__all__ = ["AuthorityTimeStamper", "is_demonstration", "load_signer", "signer_certificate"]
 
 _SMALLEST_RSA, _SMALLEST_CURVE = 2048, 256
-_LARGEST_FILE = 1 << 20
 
 
 def load_signer(
@@ -48,18 +47,20 @@ def load_signer(
         UsageError: a file cannot be read, the passphrase is wrong, key and certificate do not belong together, or
             the key is of a kind that `check` does not accept.
     """
-    raw = _read(path)
-    key, certificates = _load_pem(raw, passphrase, path) if b"-----BEGIN" in raw else _load_pkcs12(raw, passphrase, path)
+    raw = read_small(path)
+    key, certificates = (
+        _load_pem(raw, passphrase, path) if b"-----BEGIN" in raw else _load_pkcs12(raw, passphrase, path)
+    )
     if certificate is not None:
-        certificates = _certificates(certificate) + certificates
-    others = certificates + [found for extra in chain for found in _certificates(extra)]
+        certificates = read_certificates(certificate) + certificates
+    others = certificates + [found for extra in chain for found in read_certificates(extra)]
     leaf = next((found for found in certificates if found.public_key() == key.public_key()), None)
     if leaf is None:
         raise UsageError(
             f"{path.name} holds no certificate of its own key.", "Give the certificate that belongs to the key."
         )
-    store = SimpleCertificateStore()
-    for embedded in verifiable_chain(leaf, others):
+    store = SimpleCertificateStore()  # type: ignore[no-untyped-call]
+    for embedded in verifiable_chain(leaf, others)[1:]:
         store.register(_asn1(embedded))
     encoded = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
     return SimpleSigner(
@@ -72,17 +73,11 @@ def load_signer(
 
 def signer_certificate(signer: SimpleSigner) -> x509.Certificate:
     """Returns the certificate of a loaded signer."""
-    return x509.load_der_x509_certificate(signer.signing_cert.dump())
+    encoded: Any = signer.signing_cert
+    return x509.load_der_x509_certificate(encoded.dump())
 
 
-def is_demonstration(certificate: x509.Certificate) -> bool:
-    """Tells whether a certificate names nobody: made by the tool itself, or self-signed."""
-    organisations = certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
-    ours = any(str(name.value).casefold() == DEMONSTRATION for name in organisations)
-    return ours or certificate.issuer == certificate.subject
-
-
-class AuthorityTimeStamper(TimeStamper):  # type: ignore[misc]
+class AuthorityTimeStamper(TimeStamper):
     """One of our timestamp authorities, as pyHanko wants to call it.
 
     Args:
@@ -90,7 +85,7 @@ class AuthorityTimeStamper(TimeStamper):  # type: ignore[misc]
     """
 
     def __init__(self, authority: TimestampAuthority) -> None:
-        super().__init__(include_nonce=True)
+        super().__init__(include_nonce=True)  # type: ignore[no-untyped-call]
         self._authority = authority
 
     async def async_timestamp(self, message_digest: bytes, md_algorithm: str) -> cms.ContentInfo:
@@ -104,17 +99,6 @@ class AuthorityTimeStamper(TimeStamper):  # type: ignore[misc]
             raise UsageError(f"A timestamp over {md_algorithm} was asked for.", "Sign with SHA-256.")
         token = await asyncio.to_thread(self._authority.stamp, message_digest)
         return cms.ContentInfo.load(token, strict=True)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        with path.open("rb") as stream:
-            raw = stream.read(_LARGEST_FILE + 1)
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}.", "Check the name and the permissions.") from error
-    if len(raw) > _LARGEST_FILE:
-        raise UsageError(f"{path} is too large for a key or certificate.", "Name the right file.")
-    return raw
 
 
 def _load_pkcs12(
@@ -145,16 +129,6 @@ def _load_pem(
             "Check the passphrase, and that the file holds a private key in PEM form.",
         ) from error
     return _usable(key, path), x509.load_pem_x509_certificates(raw) if b"CERTIFICATE-----" in raw else []
-
-
-def _certificates(path: Path) -> list[x509.Certificate]:
-    raw = _read(path)
-    try:
-        if b"-----BEGIN" in raw:
-            return x509.load_pem_x509_certificates(raw)
-        return [x509.load_der_x509_certificate(raw)]
-    except ValueError as error:
-        raise UsageError(f"{path.name} holds no certificate.", "Give a certificate in PEM or DER form.") from error
 
 
 def _usable(key: PrivateKeyTypes | None, path: Path) -> rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey:

@@ -105,7 +105,7 @@ def _read_all(path: Path) -> dict[str, bytes]:
     room = TOTAL_LIMIT
     for count, (name, kind, size) in enumerate(_walk(path, ""), 1):
         if not is_plain_name(name):
-            raise CaseError(f"The folder holds a name that no case has: {ascii(name)}.", "Ask for a clean copy.")
+            raise CaseError(f"The folder holds a name that no case has: {name!a}.", "Ask for a clean copy.")
         if count > COUNT_LIMIT:
             raise CaseError(f"The folder holds more than {COUNT_LIMIT} entries.", "This is no case.")
         if kind == "empty":
@@ -167,7 +167,7 @@ def _recover(path: Path) -> None:
 def _refuse_odd_names(files: Mapping[str, bytes]) -> None:
     for name in files:
         if not is_plain_name(name):
-            raise CaseError(f"No file in a case may be named {ascii(name)}.", "Use letters, digits, dots and dashes.")
+            raise CaseError(f"No file in a case may be named {name!a}.", "Use letters, digits, dots and dashes.")
 
 
 def _build(path: Path, files: Mapping[str, bytes]) -> None:
@@ -211,7 +211,9 @@ def _storing(path: Path) -> Iterator[None]:
 def storage_error(error: OSError, path: Path) -> StorageError:
     """Returns the error to raise when a place cannot be written."""
     if error.errno in _FULL:
-        return StorageError(f"The disk is full: {path} was not written.", "Free some space and run the same command again.")
+        return StorageError(
+            f"The disk is full: {path} was not written.", "Free some space and run the same command again."
+        )
     return StorageError(f"{path} cannot be written: {error.strerror}.", "Check the place and its permissions.")
 
 

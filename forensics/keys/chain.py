@@ -13,7 +13,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from forensics.keys.der import BIT_STRING, SEQUENCE, tlv
 
 if TYPE_CHECKING:
-    from forensics.keys.cms import SignedData
+    from forensics.keys.signed import SignedData
 
 Purpose = Literal["timestamp", "signature"]
 _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
@@ -56,34 +56,33 @@ def issuer_chain(
         )
     last = chain[-1]
     if not issued(last, last) and not certificate_digests(last) & listed:
-        raise UnaccountedError(
-            "the last embedded certificate is verified by nothing: embed its root or leave it out"
-        )
+        raise UnaccountedError("the last embedded certificate is verified by nothing: embed its root or leave it out")
     for certificate in chain:
         if not _canonical(certificate):
-            raise UnaccountedError(
-                "an embedded certificate names two signature algorithms or is not in DER form"
-            )
+            raise UnaccountedError("an embedded certificate names two signature algorithms or is not in DER form")
     return tuple(chain)
 
 
 def verifiable_chain(
-    signer: x509.Certificate, others: Sequence[x509.Certificate]
+    signer: x509.Certificate, others: Sequence[x509.Certificate], listed: frozenset[bytes] = frozenset()
 ) -> tuple[x509.Certificate, ...]:
-    """Returns what to embed so that `issuer_chain` accepts it: the chain to a self-signed root, or the leaf.
+    """Returns the longest chain that `issuer_chain` accepts: to a self-signed or listed one, or the leaf.
 
     Args:
         signer: the leaf.
         others: candidates for issuers, in any order; unusable ones are left out.
+        listed: digests of certificates that the signed attributes name, besides the leaf's.
     """
     chain, rest = [signer], [certificate for certificate in others if certificate != signer]
     while chain[-1].issuer != chain[-1].subject:
         issuer = next((certificate for certificate in rest if issued(chain[-1], certificate)), None)
         if issuer is None:
-            return (signer,)
+            break
         chain.append(issuer)
         rest = [certificate for certificate in rest if certificate != issuer]
-    return tuple(chain) if all(map(_canonical, chain)) and issued(chain[-1], chain[-1]) else (signer,)
+    while len(chain) > 1 and not _ends(chain, listed):
+        chain.pop()
+    return tuple(chain)
 
 
 def issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
@@ -104,9 +103,7 @@ def sole_timestamping(certificate: x509.Certificate) -> bool:
     return usage.critical and list(usage.value) == [ExtendedKeyUsageOID.TIME_STAMPING]
 
 
-def trusted_by(
-    signed: "SignedData", roots: Sequence[x509.Certificate], *, at: datetime, purpose: Purpose
-) -> bool:
+def trusted_by(signed: "SignedData", roots: Sequence[x509.Certificate], *, at: datetime, purpose: Purpose) -> bool:
     """Says whether a path leads from the signer to one of the given certificates.
 
     Every given certificate counts as an anchor, so an intermediate or the signer itself may be named. Along
@@ -125,6 +122,11 @@ def trusted_by(
         return False
 
 
+def _ends(chain: Sequence[x509.Certificate], listed: frozenset[bytes]) -> bool:
+    last = chain[-1]
+    return (issued(last, last) or bool(certificate_digests(last) & listed)) and all(map(_canonical, chain))
+
+
 def _paths(
     chain: Sequence[x509.Certificate], roots: Sequence[x509.Certificate]
 ) -> Iterator[tuple[x509.Certificate, ...]]:
@@ -139,9 +141,7 @@ def _paths(
 def _acceptable(path: tuple[x509.Certificate, ...], at: datetime, purpose: Purpose) -> bool:
     return (
         all(certificate.not_valid_before_utc <= at <= certificate.not_valid_after_utc for certificate in path)
-        and not any(
-            isinstance(certificate.signature_hash_algorithm, _BROKEN_HASHES) for certificate in path[:-1]
-        )
+        and not any(isinstance(certificate.signature_hash_algorithm, _BROKEN_HASHES) for certificate in path[:-1])
         and not any(
             extension.critical and not isinstance(extension.value, _UNDERSTOOD)
             for certificate in path
@@ -164,7 +164,8 @@ def _may_issue(certificate: x509.Certificate, below: int) -> bool:
 
 def _may_sign(certificate: x509.Certificate) -> bool:
     usage = _extension(certificate, x509.KeyUsage)
-    return usage is None or usage.digital_signature or usage.content_commitment
+    allowed = usage is None or usage.digital_signature or usage.content_commitment
+    return allowed and not sole_timestamping(certificate)
 
 
 def _extension(certificate: x509.Certificate, kind: type[_Extension]) -> _Extension | None:
@@ -176,9 +177,7 @@ def _extension(certificate: x509.Certificate, kind: type[_Extension]) -> _Extens
 
 def certificate_digests(certificate: x509.Certificate) -> frozenset[bytes]:
     """Returns the SHA-256, SHA-384 and SHA-512 digests of a certificate."""
-    return frozenset(
-        certificate.fingerprint(kind()) for kind in (hashes.SHA256, hashes.SHA384, hashes.SHA512)
-    )
+    return frozenset(certificate.fingerprint(kind()) for kind in (hashes.SHA256, hashes.SHA384, hashes.SHA512))
 
 
 def _canonical(certificate: x509.Certificate) -> bool:

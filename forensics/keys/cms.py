@@ -9,7 +9,8 @@ question, for `trusted_by`.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -22,16 +23,31 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
-from forensics.errors import CheckFailed
 from forensics.keys.chain import (
     UnaccountedError,
     certificate_digests,
     issuer_chain,
     sole_timestamping,
     trusted_by,
+    verifiable_chain,
 )
 from forensics.keys.der import SET, tlv
 from forensics.keys.form import DATA, DIGEST_OIDS, SIGNED_DATA, TIMESTAMP_TOKEN, TST_INFO, algorithms, encode
+from forensics.keys.signed import CmsError, DigestOf, SignedData, TimestampToken
+
+__all__ = [
+    "DATA",
+    "TST_INFO",
+    "CmsError",
+    "DigestOf",
+    "SignedData",
+    "TimestampToken",
+    "accepted_form",
+    "canonical_signature",
+    "read_cms",
+    "read_timestamp",
+    "trusted_by",
+]
 
 _CONTENT_TYPE = "1.2.840.113549.1.9.3"
 _MESSAGE_DIGEST = "1.2.840.113549.1.9.4"
@@ -44,84 +60,6 @@ _HASHES: Mapping[str, hashes.HashAlgorithm] = {
 }
 _SMALLEST_RSA, _SMALLEST_CURVE = 2048, 256
 
-__all__ = [
-    "DATA",
-    "TST_INFO",
-    "CmsError",
-    "DigestOf",
-    "SignedData",
-    "TimestampToken",
-    "canonical_signature",
-    "read_cms",
-    "read_timestamp",
-    "trusted_by",
-]
-
-DigestOf = Callable[[str], bytes]
-"""Maps a hash name (`sha256`, `sha384`, `sha512`) to the digest of some content."""
-
-
-class CmsError(CheckFailed):
-    """A signature or timestamp token is malformed, altered, or does not verify."""
-
-    def __init__(self, cause: str) -> None:
-        super().__init__(
-            f"A signature or timestamp token does not verify: {cause}.",
-            "Treat the file as altered and obtain it again from its source.",
-        )
-
-
-@dataclass(frozen=True)
-class SignedData:
-    """A SignedData whose signature verifies; nothing is said about trust.
-
-    Attributes:
-        signer: the certificate that the signed attributes name by its digest (ESSCertIDv2).
-        chain: verified certificates from the signer to the root, as far as embedded.
-        content: the encapsulated content; None where it is detached.
-        content_type: dotted object identifier, `DATA` or `TST_INFO`.
-        digest_algorithm: `sha256`, `sha384` or `sha512`.
-        signed_attributes_der: the signed attributes in their SET encoding, the bytes under the signature.
-        signature: canonical: RSA of the modulus length; ECDSA as fixed-width r || min(s, n - s).
-        signing_time: as the signer asserts it, UTC.
-        timestamp: the signature timestamp, verified over the signature value.
-    """
-
-    signer: x509.Certificate
-    chain: tuple[x509.Certificate, ...]
-    content: bytes | None
-    content_type: str
-    digest_algorithm: str
-    signed_attributes_der: bytes
-    signature: bytes
-    signing_time: datetime | None
-    timestamp: "TimestampToken | None"
-
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 of the signer's certificate, 64 hexadecimal digits."""
-        return self.signer.fingerprint(hashes.SHA256()).hex()
-
-
-@dataclass(frozen=True)
-class TimestampToken:
-    """An RFC 3161 token whose signature and message imprint verify.
-
-    Attributes:
-        tst_info: DER of the TSTInfo.
-        gen_time: UTC.
-        policy: dotted object identifier.
-        imprint_algorithm: hash name of the message imprint.
-    """
-
-    signed: SignedData
-    tst_info: bytes
-    gen_time: datetime
-    policy: str
-    serial: int
-    imprint_algorithm: str
-    imprint: bytes
-
 
 def read_cms(der: bytes, *, detached_digest: DigestOf | None = None) -> SignedData:
     """Reads and verifies one SignedData; any changed byte is refused.
@@ -133,14 +71,8 @@ def read_cms(der: bytes, *, detached_digest: DigestOf | None = None) -> SignedDa
     Raises:
         CmsError: the structure is not exactly of the accepted form, or something in it does not verify.
     """
-    try:
+    with _reading("its structure"):
         return _read(der, detached_digest)
-    except CmsError:
-        raise
-    except InvalidSignature as error:
-        raise CmsError("a signature value does not fit its key and content") from error
-    except (ValueError, TypeError, LookupError, AttributeError, OverflowError, UnsupportedAlgorithm) as error:
-        raise CmsError(f"its structure cannot be read ({type(error).__name__})") from error
 
 
 def read_timestamp(der: bytes, digest_of: DigestOf) -> TimestampToken:
@@ -155,21 +87,36 @@ def read_timestamp(der: bytes, digest_of: DigestOf) -> TimestampToken:
     signed = read_cms(der)
     _require(signed.content_type == TST_INFO and signed.content is not None, "it holds no timestamp")
     raw = signed.content or b""
-    try:
+    with _reading("the timestamp's TSTInfo"):
         info = tsp.TSTInfo.load(raw, strict=True)
         _require(info.copy().dump(force=True) == raw, "the timestamp's TSTInfo is not in DER form")
         name = info["message_imprint"]["hash_algorithm"]["algorithm"].native
         imprint = info["message_imprint"]["hashed_message"].native
         time, policy, serial = info["gen_time"].native, info["policy"].dotted, info["serial_number"].native
         _require(info["version"].native == "v1", "the timestamp has an unknown version")
-    except (ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
-        raise CmsError("the timestamp's TSTInfo cannot be read") from error
-    _require(
-        name in DIGEST_OIDS, "the timestamp's imprint uses another hash than SHA-256, SHA-384 or SHA-512"
-    )
+    _require(name in DIGEST_OIDS, "the timestamp's imprint uses another hash than SHA-256, SHA-384 or SHA-512")
     _require(imprint == digest_of(name), "the timestamp is over other content")
     _require(sole_timestamping(signed.signer), "the timestamp was not signed by a timestamping certificate")
     return TimestampToken(signed, raw, time.astimezone(UTC), policy, serial, name, imprint)
+
+
+def accepted_form(der: bytes) -> bytes:
+    """Rewrites a token as `read_cms` accepts it; nothing that is signed changes.
+
+    Unsigned attributes and revocation lists go, as do certificates that nothing in the token verifies (such
+    as an intermediate whose root is missing); the order of certificates and the algorithm identifiers become
+    ours.
+
+    Args:
+        der: a timestamp token as some authority wrote it; not verified here.
+
+    Raises:
+        CmsError: it is no SignedData of one signer who names its certificate by ESSCertIDv2.
+    """
+    with _reading("its structure"):
+        parts = _parse(der)
+        others = [_certificate(raw) for raw in parts.embedded]
+        return _encode(parts, verifiable_chain(_signer(parts), others, parts.listed), bytes(parts.content), None)
 
 
 def canonical_signature(key: object, signature: bytes) -> bytes:
@@ -183,7 +130,7 @@ def canonical_signature(key: object, signature: bytes) -> bytes:
         CmsError: another kind of key, or octets of another length than the modulus.
     """
     if isinstance(key, rsa.RSAPublicKey):
-        _require(len(signature) == key.key_size // 8, "the RSA signature has not the length of its modulus")
+        _require(len(signature) == -(-key.key_size // 8), "the RSA signature has not the length of its modulus")
         return signature
     if isinstance(key, ec.EllipticCurvePublicKey):
         r, s = decode_dss_signature(signature)
@@ -193,68 +140,110 @@ def canonical_signature(key: object, signature: bytes) -> bytes:
     raise CmsError("its key is neither RSA nor on an elliptic curve")
 
 
-def _read(der: bytes, detached_digest: DigestOf | None) -> SignedData:
+@contextmanager
+def _reading(what: str) -> Iterator[None]:
+    """Turns what the parsers raise on malformed input into `CmsError`."""
+    try:
+        yield
+    except InvalidSignature as error:
+        raise CmsError("a signature value does not fit its key and content") from error
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError, UnsupportedAlgorithm) as error:
+        raise CmsError(f"{what} cannot be read ({type(error).__name__})") from error
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What stands in a SignedData of one signer, before anything is verified."""
+
+    content_type: str
+    content: Any
+    hash_name: str
+    attributes: dict[str, Any]
+    attributes_body: bytes
+    embedded: list[bytes]
+    signature: bytes
+    unsigned: Any
+
+    @property
+    def identifiers(self) -> Any:
+        return self.attributes[_SIGNING_CERTIFICATE_V2]["certs"]
+
+    @property
+    def listed(self) -> frozenset[bytes]:
+        return frozenset(entry["cert_hash"].native for entry in self.identifiers)
+
+
+def _parse(der: bytes) -> _Parts:
     info = cms.ContentInfo.load(der, strict=True)
     _require(info["content_type"].dotted == SIGNED_DATA, "it is no CMS SignedData")
     signed = info["content"]
     _require(len(signed["signer_infos"]) == 1, "it has not exactly one signer")
-    signer_info = signed["signer_infos"][0]
-    content_type = signed["encap_content_info"]["content_type"].dotted
-    content = _content(signed["encap_content_info"]["content"], detached_digest)
+    signer_info, inside = signed["signer_infos"][0], signed["encap_content_info"]
     hash_name = signer_info["digest_algorithm"]["algorithm"].native
     _require(hash_name in DIGEST_OIDS, "it uses another hash than SHA-256, SHA-384 or SHA-512")
-    attributes = _attributes(signer_info["signed_attrs"])
-    attributes_der = tlv(SET, signer_info["signed_attrs"].contents)
-
+    content_type = inside["content_type"].dotted
     _require(content_type in (DATA, TST_INFO), "its content is neither data nor a timestamp")
+    return _Parts(
+        content_type=content_type,
+        content=inside["content"],
+        hash_name=hash_name,
+        attributes=_attributes(signer_info["signed_attrs"]),
+        attributes_body=signer_info["signed_attrs"].contents,
+        embedded=[choice.chosen.dump() for choice in signed["certificates"] if choice.name == "certificate"],
+        signature=signer_info["signature"].native,
+        unsigned=signer_info["unsigned_attrs"],
+    )
 
-    identifiers = attributes[_SIGNING_CERTIFICATE_V2]["certs"]
-    embedded = [choice.chosen.dump() for choice in signed["certificates"]]
-    signer_der = _signer(embedded, identifiers)
-    signer = _certificate(signer_der)
-    listed = frozenset(entry["cert_hash"].native for entry in identifiers)
+
+def _read(der: bytes, detached_digest: DigestOf | None) -> SignedData:
+    parts = _parse(der)
+    hash_name, value = parts.hash_name, parts.signature
+    content = _content(parts.content, detached_digest)
+    signer = _signer(parts)
     try:
-        chain = issuer_chain(signer, [_certificate(raw) for raw in embedded], listed)
+        chain = issuer_chain(signer, [_certificate(raw) for raw in parts.embedded], parts.listed)
     except UnaccountedError as error:
         raise CmsError(str(error)) from error
 
-    _require(
-        attributes[_CONTENT_TYPE].dotted == content_type, "the signed attributes name another content type"
+    named_type, named_digest = (
+        parts.attributes[_CONTENT_TYPE].dotted,
+        parts.attributes[_MESSAGE_DIGEST].native,
     )
-    digest = (
-        detached_digest(hash_name) if detached_digest else hashlib.new(hash_name, content or b"").digest()
-    )
-    _require(attributes[_MESSAGE_DIGEST].native == digest, "the content is not the one that was signed")
-    key, value = signer.public_key(), signer_info["signature"].native
-    signature = canonical_signature(key, value)
-    attributes_der = tlv(SET, signer_info["signed_attrs"].contents)
-    _verify(key, value, attributes_der, hash_name)
+    _require(named_type == parts.content_type, "the signed attributes name another content type")
+    digest = detached_digest(hash_name) if detached_digest else hashlib.new(hash_name, content or b"").digest()
+    _require(named_digest == digest, "the content is not the one that was signed")
+    attributes_der = tlv(SET, parts.attributes_body)
+    signature = canonical_signature(signer.public_key(), value)
+    _verify(signer.public_key(), value, attributes_der, hash_name)
 
-    token = _token(signer_info["unsigned_attrs"])
-    _require(token is None or content_type == DATA, "a timestamp token carries unsigned attributes")
-    rebuilt = encode(
-        content_type=content_type,
-        content=content,
-        certificates=[certificate.public_bytes(serialization.Encoding.DER) for certificate in chain],
-        signer=signer_der,
-        algorithms=algorithms(key, hash_name, content_type, attributes),
-        attributes=signer_info["signed_attrs"].contents,
-        signature=value,
-        token=token,
-    )
-    _require(rebuilt == der, "its encoding is not the one accepted form")
+    token = _token(parts.unsigned)
+    _require(token is None or parts.content_type == DATA, "a timestamp token carries unsigned attributes")
+    _require(_encode(parts, chain, content, token) == der, "its encoding is not the one accepted form")
+    over_signature = None if token is None else read_timestamp(token, lambda name: hashlib.new(name, value).digest())
     return SignedData(
         signer=signer,
         chain=chain,
         content=content,
-        content_type=content_type,
+        content_type=parts.content_type,
         digest_algorithm=hash_name,
         signed_attributes_der=attributes_der,
         signature=signature,
-        signing_time=_signing_time(attributes),
-        timestamp=None
-        if token is None
-        else read_timestamp(token, lambda name: hashlib.new(name, value).digest()),
+        signing_time=_signing_time(parts.attributes),
+        timestamp=over_signature,
+    )
+
+
+def _encode(parts: _Parts, chain: tuple[x509.Certificate, ...], content: bytes | None, token: bytes | None) -> bytes:
+    signer = chain[0]
+    return encode(
+        content_type=parts.content_type,
+        content=content,
+        certificates=[certificate.public_bytes(serialization.Encoding.DER) for certificate in chain],
+        signer=signer.public_bytes(serialization.Encoding.DER),
+        algorithms=algorithms(signer.public_key(), parts.hash_name, parts.content_type, parts.attributes),
+        attributes=parts.attributes_body,
+        signature=parts.signature,
+        token=token,
     )
 
 
@@ -265,9 +254,7 @@ def _require(condition: bool, cause: str) -> None:
 
 def _content(field: Any, detached_digest: DigestOf | None) -> bytes | None:
     absent = isinstance(field, core.Void)
-    _require(
-        absent == (detached_digest is not None), "its content is not where it is expected, inside or detached"
-    )
+    _require(absent == (detached_digest is not None), "its content is not where it is expected, inside or detached")
     return None if absent else bytes(field)
 
 
@@ -279,9 +266,7 @@ def _attributes(field: Any) -> dict[str, Any]:
         _require(name not in found and len(attribute["values"]) == 1, "a signed attribute occurs twice")
         found[name] = attribute["values"][0]
     missing = {_CONTENT_TYPE, _MESSAGE_DIGEST, _SIGNING_CERTIFICATE_V2} - found.keys()
-    _require(
-        not missing, "a signed attribute is missing: content type, message digest or signing certificate (v2)"
-    )
+    _require(not missing, "a signed attribute is missing: content type, message digest or signing certificate (v2)")
     return found
 
 
@@ -292,19 +277,19 @@ def _certificate(raw: bytes) -> x509.Certificate:
         raise CmsError("an embedded certificate cannot be read") from error
 
 
-def _signer(embedded: list[bytes], identifiers: Any) -> bytes:
+def _signer(parts: _Parts) -> x509.Certificate:
     """The embedded certificate that the first ESSCertIDv2 names (RFC 5035)."""
-    named = identifiers[0]["cert_hash"].native
-    found = [raw for raw in embedded if named in certificate_digests(_certificate(raw))]
+    first = parts.identifiers[0]
+    named, issuer_serial = first["cert_hash"].native, first["issuer_serial"]
+    found = [raw for raw in parts.embedded if named in certificate_digests(_certificate(raw))]
     _require(len(found) == 1, "the signed attributes name another certificate than the one embedded")
-    issuer_serial = identifiers[0]["issuer_serial"]
     if not isinstance(issuer_serial, core.Void):
         names = asn1_x509.Certificate.load(found[0])["tbs_certificate"]
         general = issuer_serial["issuer"]
         same = len(general) == 1 and general[0].chosen.chosen.contents == names["issuer"].chosen.contents
         same = same and issuer_serial["serial_number"].dump() == names["serial_number"].dump()
         _require(same, "the signed attributes name another issuer or serial number")
-    return found[0]
+    return _certificate(found[0])
 
 
 def _verify(key: Any, signature: bytes, message: bytes, hash_name: str) -> None:

@@ -7,6 +7,8 @@ which IEEE 754 rounds identically on every platform.
 import hashlib
 import hmac
 import math
+from functools import cache
+from importlib import resources
 from typing import NewType
 
 import numpy as np
@@ -80,8 +82,7 @@ class Stream:
             start, self._counter = self._counter, self._counter + blocks
             key, prefix = self._key, self._prefix
             self._buffer += b"".join(
-                hmac.digest(key, prefix + index.to_bytes(8, "big"), "sha256")
-                for index in range(start, start + blocks)
+                hmac.digest(key, prefix + index.to_bytes(8, "big"), "sha256") for index in range(start, start + blocks)
             )
         result, self._buffer = self._buffer[:count], self._buffer[count:]
         return result
@@ -165,9 +166,13 @@ def direction(normals: FloatArray) -> FloatArray:
     return normals / math.sqrt(total)
 
 
-def specification_digest(text: bytes) -> str:
-    """Returns the digest by which a claim names the generator's specification."""
-    return hashlib.sha256(text).hexdigest()
+@cache
+def generator_digest() -> str:
+    """Returns the SHA-256 of this derivation's published specification, by which a claim names it.
+
+    The specification, with test vectors, is `forensics/keys/generator.txt`.
+    """
+    return hashlib.sha256(resources.files("forensics.keys").joinpath("generator.txt").read_bytes()).hexdigest()
 
 
 def _ordered_dot(rows: FloatArray, vector: FloatArray) -> FloatArray:

@@ -32,9 +32,7 @@ _ECDSA_OIDS = {
 }
 
 
-def algorithms(
-    key: object, hash_name: str, content_type: str, attributes: Mapping[str, Any]
-) -> tuple[bytes, bytes]:
+def algorithms(key: object, hash_name: str, content_type: str, attributes: Mapping[str, Any]) -> tuple[bytes, bytes]:
     """Returns the digest and signature algorithms as SignerInfo must give them, both in DER.
 
     Neither is under the signature. They are fixed by CMSAlgorithmProtection (RFC 6211) where the signer used

@@ -53,7 +53,7 @@ SPEC = MethodSpec(
     ties="a score nearer to zero than 1e-9 is a miss",
     missing="a missing view counts as the mean of its bank; a bit without any view is a miss",
     assumptions=(
-        "the payload bits were drawn uniformly by the scoring secret, after the clean checkpoint and the pool were fixed",
+        "the payload bits were drawn uniformly, after the clean checkpoint and the pool were fixed",
         "nobody who could shape the suspect's answers knew the scoring secret",
     ),
     minimum_effect="0.65",
@@ -131,9 +131,7 @@ class OrthogonalFeatureSpace:
             notes={"raw": raw, "natural": natural},
         )
 
-    def measure(
-        self, score_key: ScoreKey, parameters: Parameters, reading: Reading, rule: Parameters
-    ) -> Measurement:
+    def measure(self, score_key: ScoreKey, parameters: Parameters, reading: Reading, rule: Parameters) -> Measurement:
         """Tests the weights' signs against the payload."""
         return measure_bits(SPEC, derive_payload(score_key, parameters), reading, rule)
 
@@ -186,7 +184,9 @@ def filtered_views(image: np.ndarray, kernels: FloatArray, parameters: Parameter
     whole = np.rint(kernels * KERNEL_SCALE)
     centred = image.astype(np.float64) - np.rint(image.reshape(-1, image.shape[2]).mean(axis=0))
     padding = ((height // 2, height - 1 - height // 2), (width // 2, width - 1 - width // 2), (0, 0))
-    windows = np.lib.stride_tricks.sliding_window_view(np.pad(centred, padding, mode="reflect"), (height, width), (0, 1))
+    windows = np.lib.stride_tricks.sliding_window_view(
+        np.pad(centred, padding, mode="reflect"), (height, width), (0, 1)
+    )
     responses = whole @ windows.reshape(-1, height * width).T
     count = responses.shape[1]
     total = responses.sum(axis=1)
@@ -288,5 +288,3 @@ def _log_odds(answers: Answers, wanted: IntArray) -> FloatArray:
     half = max(answers.resolution / 2.0, _FLOOR)
     share = np.clip(values[rows, wanted], half, 1.0 - half)
     return np.asarray(np.log(share) - np.log1p(-share))
-
-

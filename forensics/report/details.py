@@ -173,7 +173,9 @@ def load_details(path: Path | None) -> Details:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
-            raise UsageError(f"The details file {path} has an unknown key '{key}'.", "Remove it or correct it.") from error
+            raise UsageError(
+                f"The details file {path} has an unknown key '{key}'.", "Remove it or correct it."
+            ) from error
         raise UsageError(
             f"The key '{key}' of the details file {path} is wrong: {first['msg']}.", "Correct its value."
         ) from error

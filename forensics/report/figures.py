@@ -86,7 +86,7 @@ def draw_bits(items: Sequence[str], target: Sequence[int]) -> Figure:
         height=height,
         alt=f"Grid of {len(target)} payload bits above the bits extracted from the answers; {agreed} agree, "
         f"{len(wrong)} do not.",
-        caption="Payload bits (upper squares) and the bits extracted from the suspect's answers (lower squares), in "
+        caption="Payload bits (upper squares) and the bits extracted from the suspect’s answers (lower squares), in "
         "reading order. Dark is 1, white is 0; a cross marks a disagreement, a dash a bit that could not be read.",
         table=Table(
             ("Bits", "Agree", "Disagree", "Positions that disagree"),
@@ -101,7 +101,7 @@ def draw_scores(items: Sequence[str], target: Sequence[int]) -> Figure:
     reach = max((abs(score) for score in scores), default=0.0) or 1.0
     counts = [0] * (2 * _BINS)
     for score in scores:
-        # A score on a boundary belongs to the bin nearer to zero's left: a tie is a disagreement.
+        # A score on a boundary belongs to the bin left of it: a tie is a disagreement.
         position = math.ceil(score / reach * _BINS) - 1 if abs(score) > TIE else -1
         counts[min(max(position + _BINS, 0), 2 * _BINS - 1)] += 1
     tallest, top = max(counts) or 1, 14
@@ -190,7 +190,13 @@ def draw_null(n: int, chance: str, observed: int, p_value: str, limit: Fraction)
     def mark(count: int, text: str, y: int) -> dict[str, str]:
         x = left + (count + 0.5) * step
         side = "end" if x > WIDTH * 0.72 else "start"
-        return {"x": f"{x:.1f}", "tx": f"{x + (5 if side == 'start' else -5):.1f}", "y": str(y), "anchor": side, "text": text}
+        return {
+            "x": f"{x:.1f}",
+            "tx": f"{x + (5 if side == 'start' else -5):.1f}",
+            "y": str(y),
+            "anchor": side,
+            "text": text,
+        }
 
     ticks = sorted({round(n * part / 8) for part in range(9)})
     svg = _draw(
@@ -224,7 +230,9 @@ def draw_null(n: int, chance: str, observed: int, p_value: str, limit: Fraction)
 
 def draw_timeline(events: Sequence[Event]) -> Figure:
     """Draws the known dates in order, evenly spaced, those that gate G1 compares as full dots."""
-    known = sorted((event for event in events if event.value is not None), key=lambda event: _instant(event.value or ""))
+    known = sorted(
+        (event for event in events if event.value is not None), key=lambda event: _instant(event.value or "")
+    )
     space = (WIDTH - 40) / max(len(known), 1)
     marks = []
     for index, event in enumerate(known):

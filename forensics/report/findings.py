@@ -6,10 +6,11 @@ from fractions import Fraction
 
 from forensics.evidence.schema import Evidence, MeasurementRecord, ScoreRecord
 from forensics.keys.claim import Claim
+from forensics.report.conclusion import UNITS
 from forensics.report.details import Details
 from forensics.report.exhibits import CONTROL_ROLES
 from forensics.report.tables import Row, Table
-from forensics.report.text import chance_in_words, clean, integer, number, share
+from forensics.report.text import chance_in_words, clean, integer, number, power_of_two, sentence, share
 
 COUNT_TESTS = frozenset({"bits", "labels", "blocks"})
 """Tests whose null is a binomial count, so that the figure of the null can be drawn."""
@@ -25,6 +26,9 @@ GATE_TEXTS = {
     "G4": "The effect is at least the minimum that the claim fixed.",
     "G5": "The recorded transcript replays to the same numbers.",
 }
+
+CONTEXT_LABELS = {"raw_matched": "Units that agree without calibration"}
+"""What methods report beside the deciding statistic, in words; other keys are printed as they are."""
 
 GATE_STATES = {True: "passed", False: "failed", None: "not run"}
 
@@ -44,6 +48,7 @@ class Results:
 
     agreed: str
     total: str
+    units: str
     rows: tuple[Row, ...]
     null: str
     gates: tuple[Gate, ...]
@@ -94,7 +99,7 @@ def make_results(evidence: Evidence, claim: Claim) -> Results | None:
         Row("One-sided 99 % upper limit", share(effect.upper_99)),
         Row("By chance", share(effect.chance)),
         Row("Exact p-value, one-sided", number(measurement.p_value)),
-        Row("p after the charges M and 2^g", number(verdict.adjusted_p)),
+        Row("p after all charges", f"{number(verdict.adjusted_p)} (times M and {power_of_two(claim.rule.grinding)})"),
         Row("Undisclosed attempts the finding survives, N*", number(verdict.n_star)),
         Row("Examinations charged", integer(verdict.examinations)),
         Row("Power at the minimum effect", share(measurement.power)),
@@ -105,19 +110,27 @@ def make_results(evidence: Evidence, claim: Claim) -> Results | None:
         (clean(one.name, 60), number(one.statistic), number(one.p_value), clean(one.source, 120))
         for one in measurement.published
     )
-    sealed = "" if measurement.items is not None else (
-        "The item scores and the payload are sealed until a share is opened. Until then these figures are the word of "
-        "whoever held the scoring secret."
+    sealed = (
+        ""
+        if measurement.items is not None
+        else (
+            "The item scores and the payload are sealed until a share is opened. Until then these figures are the word of "
+            "whoever held the scoring secret."
+        )
     )
     return Results(
         agreed=integer(measurement.matched),
         total=integer(measurement.n),
+        units=UNITS.get(measurement.test, "units"),
         rows=tuple(rows),
         null=clean(measurement.null, 400),
         gates=tuple(Gate(name, text, GATE_STATES[verdict.gates.get(name)]) for name, text in GATE_TEXTS.items()),
         published=Table(("Statistic", "Value", "p as published", "Source"), published) if published else None,
-        caveats=tuple(f"{clean(one.name, 60)}: {clean(one.caveat, 300)}." for one in measurement.published),
-        context=tuple(Row(clean(key, 60), number(value)) for key, value in sorted(measurement.context.items())),
+        caveats=tuple(f"{clean(one.name, 60)}: {clean(one.caveat, 300).rstrip('.')}." for one in measurement.published),
+        context=tuple(
+            Row(CONTEXT_LABELS.get(key, clean(key, 60)), number(value))
+            for key, value in sorted(measurement.context.items())
+        ),
         sealed=sealed,
     )
 
@@ -141,9 +154,15 @@ def make_error_rates(evidence: Evidence, claim: Claim, details: Details) -> Erro
     study = clean(details.validation.reference or "", 400)
     return ErrorRates(
         rows=(
-            Row("False positive rate by design", f"at most α = {number(claim.rule.alpha)} for each key, whatever the model"),
+            Row(
+                "False positive rate by design",
+                f"At most α = {number(claim.rule.alpha)} for each key, whatever the model",
+            ),
             Row("Largest p that passes gate G2", number(str(_as_decimal(passing_limit(claim))), 2)),
-            Row("Power at the minimum effect", share(evidence.score.measurement.power) if evidence.score else "not scored"),
+            Row(
+                "Power at the minimum effect",
+                share(evidence.score.measurement.power) if evidence.score else "not scored",
+            ),
             Row("Validation study of the laboratory", study or "No validation study was named."),
         ),
         controls=Table(("Model", "Role", "Agreement", "Effect", "p"), rows) if rows else None,
@@ -173,7 +192,7 @@ def make_alternatives(evidence: Evidence, claim: Claim) -> tuple[Alternative, ..
         ),
         Alternative(
             "Many attempts by the owner",
-            f"p is multiplied by M = {integer(claim.rule.examinations)} and 2^{claim.rule.grinding}; N* says how many more "
+            f"p is multiplied by M = {integer(claim.rule.examinations)} and {power_of_two(claim.rule.grinding)}; N* says how many more "
             "attempts the finding survives.",
             f"N* = {number(score.verdict.n_star)}." if score else scored,
         ),
@@ -194,7 +213,7 @@ def make_alternatives(evidence: Evidence, claim: Claim) -> tuple[Alternative, ..
         ),
         Alternative(
             "A leaked key, or a planted mark",
-            "Whoever held the scoring secret could have shaped the suspect or its answers. The transcript's head is fixed "
+            "Whoever held the scoring secret could have shaped the suspect or its answers. The transcript’s head is fixed "
             "before the secret is opened.",
             "Replay cannot exclude it; a repeated live query by the other side can.",
         ),
@@ -205,8 +224,8 @@ def make_alternatives(evidence: Evidence, claim: Claim) -> tuple[Alternative, ..
         ),
         Alternative(
             "Another model than the one asserted",
-            "The suspect is pinned by the digest of what was read or of the end point's description.",
-            f"Digest begins {clean(evidence.suspect.digest, 64)[:16]}; compare it with the party's own copy.",
+            "The suspect is pinned by the digest of what was read or of the end point’s description.",
+            f"Digest begins {clean(evidence.suspect.digest, 64)[:16]}; compare it with the party’s own copy.",
         ),
     )
 
@@ -215,17 +234,21 @@ def make_limitations(evidence: Evidence, claim: Claim, details: Details) -> tupl
     """Returns section 11: only what applies to this case."""
     score = evidence.score
     found = [
-        "The examination shows whether the answers depend on the owner's secret. It does not show how the information "
+        "The examination shows whether the answers depend on the owner’s secret. It does not show how the information "
         "reached the suspect, who put it there, or whether that was permitted.",
         "Replaying the record shows that the numbers follow from the recorded answers. It does not show that the suspect "
         "gave those answers; asking the suspect again does.",
     ]
     if evidence.binding == "demonstration":
-        found.append("The key is a demonstration key: its time stamp comes from an authority whose private key is public.")
+        found.append(
+            "The key is a demonstration key: its time stamp comes from an authority whose private key is public."
+        )
     if evidence.binding == "self-dated":
         found.append("The key is self-dated: nobody but the owner vouches for when it was made.")
     if evidence.share is None:
-        found.append("No share is opened: the payload is sealed, so that the other side cannot yet recompute the result.")
+        found.append(
+            "No share is opened: the payload is sealed, so that the other side cannot yet recompute the result."
+        )
     unknown = [name for name, dated in _dates(evidence) if dated is None]
     if unknown:
         found.append(f"Not known: {', '.join(unknown)}.")
@@ -238,7 +261,9 @@ def make_limitations(evidence: Evidence, claim: Claim, details: Details) -> tupl
     if references < max(claim.rule.references.minimum, 1):
         found.append(f"Only {references} independent reference models were scored, fewer than the claim asks for.")
     if not {"positive", "predecessor"} <= {one.role for one in score.controls}:
-        found.append("The positive and negative control (marked model and unmarked predecessor) are not both in the case.")
+        found.append(
+            "The positive and negative control (marked model and unmarked predecessor) are not both in the case."
+        )
     if Decimal(measurement.power) < Decimal("0.8"):
         found.append(
             f"The power at the minimum effect is {share(measurement.power)}: a weak mark could have been missed, so that "
@@ -250,7 +275,9 @@ def make_limitations(evidence: Evidence, claim: Claim, details: Details) -> tupl
     if not_run:
         found.append(f"Not run: {', '.join(not_run)}. A gate that was not run is neither passed nor failed.")
     if not details.validation.reference:
-        found.append("No validation study of this laboratory is named, so that its own rate of error is not quantified.")
+        found.append(
+            "No validation study of this laboratory is named, so that its own rate of error is not quantified."
+        )
     if "http" in evidence.suspect.kind or "+" in evidence.suspect.kind:
         found.append("The suspect was reached over a network; its operator can change it at any time.")
     found.append("A mark can be removed; a verdict of NOT_SUPPORTED is no evidence that the models are independent.")
@@ -260,7 +287,7 @@ def make_limitations(evidence: Evidence, claim: Claim, details: Details) -> tupl
 def _dates(evidence: Evidence) -> tuple[tuple[str, str | None], ...]:
     dates = evidence.dates
     return (
-        ("the time of the key's commitment", dates.token.value),
+        ("the time of the key’s commitment", dates.token.value),
         ("the release of the marked model", dates.release.value),
         ("the earliest evidence of the suspect", dates.suspect.value),
     )
@@ -270,7 +297,9 @@ def _controls_result(score: ScoreRecord) -> str:
     state = f"G3: {GATE_STATES[score.verdict.gates.get('G3')]}."
     if not score.controls:
         return f"{state} No control was scored."
-    texts = [f"{CONTROL_ROLES[one.role]}: {one.matched} of {one.n}" for one in score.controls if one.role != "reference"]
+    texts = [
+        f"{CONTROL_ROLES[one.role]}: {one.matched} of {one.n}" for one in score.controls if one.role != "reference"
+    ]
     references = [one.matched for one in score.controls if one.role == "reference"]
     if references:
         texts.append(f"{len(references)} references: {min(references)} to {max(references)} of {score.measurement.n}")
@@ -287,4 +316,3 @@ def _binding_result(evidence: Evidence) -> str:
 
 def _as_decimal(value: Fraction) -> Decimal:
     return Decimal(value.numerator) / Decimal(value.denominator)
-

@@ -43,7 +43,10 @@ def make_instructions(details: Details) -> Instructions:
             Row("Date of instruction", day(given.date, "No date of instruction was supplied.")),
             Row("Claimant", _or(details.parties.claimant, "No claimant was named.")),
             Row("Respondent", _or(details.parties.respondent, "No respondent was named.")),
-            Row("Authority to query", _or(given.authority_to_query, "No authority to query the suspect was stated.", 600)),
+            Row(
+                "Authority to query",
+                _or(given.authority_to_query, "No authority to query the suspect was stated.", 600),
+            ),
         ),
         questions=_list(given.questions, "No questions were supplied."),
         assumptions=_list(given.assumptions, "No assumptions were given."),

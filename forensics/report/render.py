@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from forensics.canonical import sha256
+from forensics.canonical import sha256, utc
 from forensics.errors import CaseError, MissingExtraError
 from forensics.report.assets import FONTS, environment, read_asset
 from forensics.report.view import Report
@@ -28,7 +28,7 @@ class StampBox:
     """Where the visible stamp stands on page 1, in millimetres from the left and the bottom edge."""
 
     left: float = 22.0
-    bottom: float = 27.0
+    bottom: float = 25.0
     width: float = 80.0
     height: float = 26.0
 
@@ -46,7 +46,7 @@ class Rendered:
 
 def render_html(report: Report) -> str:
     """Returns the report as one HTML page with its style; figures and fonts are links that only `render_pdf` serves."""
-    return environment().get_template("report.html.j2").render(report=report, stamp=STAMP, fonts=FONTS)
+    return environment().get_template("report.html.j2").render(report=report, stamp=STAMP, created=_created(report))
 
 
 def render_pdf(report: Report, evidence: bytes) -> Rendered:
@@ -65,13 +65,11 @@ def render_pdf(report: Report, evidence: bytes) -> Rendered:
     """
     if sha256(evidence) != report.evidence_sha256:
         raise CaseError("The evidence to attach is not the one the report prints.", "Build the report from one case.")
-    try:
-        created = datetime.fromisoformat(report.created).astimezone(UTC)
-    except ValueError as error:
-        raise CaseError("The evidence has no valid time of creation.", "Check the case with `forensics check`.") from error
+    created = datetime.fromisoformat(_created(report))
     weasyprint = load_weasyprint()
     options = {"pdf_variant": VARIANT, "pdf_identifier": report.evidence_sha256[:32].encode()}
     served = {f"figure:{figure.name}": figure.svg.encode() for figure in report.figures.values()}
+    served["figure:draft.svg"] = environment().get_template("figures/draft.svg.j2").render().encode()
     document = layout(render_html(report), served, options)
     attachment = weasyprint.Attachment(
         string=evidence,
@@ -94,7 +92,7 @@ def layout(html: str, served: Mapping[str, bytes], options: Mapping[str, Any]) -
     """
     weasyprint = load_weasyprint()
     from weasyprint.text.fonts import FontConfiguration
-    from weasyprint.urls import URLFetcher, URLFetcherResponse
+    from weasyprint.urls import FatalURLFetchingError, URLFetcher, URLFetcherResponse
 
     class Fetcher(URLFetcher):  # type: ignore[misc, unused-ignore]
         def fetch(self, url: str, headers: object = None) -> Any:
@@ -106,10 +104,11 @@ def layout(html: str, served: Mapping[str, bytes], options: Mapping[str, Any]) -
                 return URLFetcherResponse(url, read_asset(f"fonts/{FONTS[name]}"), {"Content-Type": "font/ttf"})
             raise ValueError("the report fetches nothing but its own fonts and figures")
 
-    fetcher = Fetcher(fail_on_errors=True)
-    return weasyprint.HTML(string=html, base_url=_BASE, url_fetcher=fetcher).render(
-        font_config=FontConfiguration(), **options
-    )
+    source = weasyprint.HTML(string=html, base_url=_BASE, url_fetcher=Fetcher(fail_on_errors=True))
+    try:
+        return source.render(font_config=FontConfiguration(), **options)
+    except FatalURLFetchingError as error:
+        raise CaseError("The report's pages ask for a foreign file.", "This is a fault in the templates.") from error
 
 
 def finish(document: Any, pdf: Any) -> None:
@@ -139,5 +138,16 @@ def load_weasyprint() -> Any:
     try:
         import weasyprint
     except OSError as error:
-        raise MissingExtraError("The Pango libraries that lay out the report are missing.", f"Run: {_LIBRARIES}") from error
+        raise MissingExtraError(
+            "The Pango libraries that lay out the report are missing.", f"Run: {_LIBRARIES}"
+        ) from error
     return weasyprint
+
+
+def _created(report: Report) -> str:
+    try:
+        return utc(datetime.fromisoformat(report.created))
+    except ValueError as error:
+        raise CaseError(
+            "The evidence has no valid time of creation.", "Check the case with `forensics check`."
+        ) from error

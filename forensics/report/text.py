@@ -90,6 +90,23 @@ def share(text: str) -> str:
     return clean(text, 40) if value is None else f"{value * 100:.1f}{THIN}%"
 
 
+def fixed(text: str, places: int) -> str:
+    """Returns a decimal string with a fixed number of decimals, so that a column of them aligns."""
+    value = _decimal(text)
+    return clean(text, 40) if value is None else f"{value:.{places}f}".replace("-", "−")
+
+
+def power_of_two(exponent: int) -> str:
+    """Returns `2²⁰` for 20."""
+    return f"2{str(exponent).translate(_SUPERSCRIPT)}"
+
+
+def sentence(text: str, limit: int = 400) -> str:
+    """Returns a cleaned clause as a sentence: a capital letter first, a full stop last."""
+    body = clean(text, limit)
+    return body if not body else body[0].upper() + body[1:].rstrip(".") + "."
+
+
 def chance_in_words(text: str) -> str:
     """Returns a probability as a judge reads it, never beyond `fewer than one in a million`."""
     value = _decimal(text)
@@ -108,11 +125,11 @@ def moment(text: str) -> str:
         parsed = datetime.fromisoformat(text)
     except ValueError:
         return clean(text, 60)
-    day = f"{parsed.day}{THIN}{parsed:%B %Y}"
+    day = f"{parsed.day}\u00a0{parsed:%B %Y}"
     if len(text) <= len("2025-03-03"):
         return day
     zone = parsed.strftime("%z")
-    return f"{day}, {parsed:%H:%M:%S}{THIN}{'UTC' if zone in ('+0000', '') else zone}"
+    return f"{day}, {parsed:%H:%M:%S}\u00a0{'UTC' if zone in ('+0000', '') else zone}"
 
 
 def _decimal(text: str) -> Decimal | None:

@@ -7,6 +7,7 @@ from forensics.canonical import sha256
 from forensics.errors import CaseError
 from forensics.evidence.schema import Evidence
 from forensics.keys.claim import Claim
+from forensics.report.conclusion import WARNINGS, conclude
 from forensics.report.details import Details
 from forensics.report.exhibits import (
     Annex,
@@ -31,7 +32,7 @@ from forensics.report.findings import (
 )
 from forensics.report.people import Examiner, Instructions, day, make_examiner, make_instructions
 from forensics.report.tables import Row
-from forensics.report.text import chance_in_words, clean, groups, integer, moment, share
+from forensics.report.text import chance_in_words, clean, groups, moment, sentence
 
 BINDING_LABELS = {
     "timestamped": "Time-stamped key",
@@ -80,7 +81,6 @@ class Report:
         created: ISO 8601 time from the evidence; the document's dates.
         figures: by name; absent where the evidence does not carry them.
         figure_notes: why a figure is absent, by name.
-        seconds: printable text of sections without a type of their own.
     """
 
     number: str
@@ -97,6 +97,7 @@ class Report:
     outcome: str
     outcome_label: str
     conclusion: str
+    binding_warning: str
     reasons: tuple[str, ...]
     chance: str
     owner: str
@@ -119,6 +120,7 @@ class Report:
     alternatives: tuple[Alternative, ...]
     limitations: tuple[str, ...]
     tools: tuple[Row, ...]
+    tool_name: str
     tool_version: str
     signature: SignatureFacts | None
     signature_rows: tuple[Row, ...]
@@ -132,6 +134,15 @@ class Report:
     def draft(self) -> bool:
         """Whether anything required is missing."""
         return bool(self.missing)
+
+    @property
+    def flags(self) -> str:
+        """What every page says at its top: status of the report, of the key and of the signature."""
+        flags = ["DRAFT"] if self.draft else []
+        flags.append(self.binding_label)
+        if self.signature and self.signature.demonstration:
+            flags.append("DEMONSTRATION SIGNATURE: NOT TRUSTED")
+        return " · ".join(flags)
 
     @property
     def american(self) -> bool:
@@ -167,8 +178,8 @@ def make_report(
     measurement = evidence.score.measurement if evidence.score else None
     report = details.report
     return Report(
-        number=clean(report.number or "", 60) or "without number",
-        version=clean(report.version or "", 30) or "without version",
+        number=clean(report.number or "", 60) or "(no number)",
+        version=clean(report.version or "", 30) or "(none)",
         supersedes=clean(report.supersedes or "", 120) or "none",
         date=day(report.date, "undated"),
         confidentiality=clean(report.confidentiality or "", 160),
@@ -180,8 +191,9 @@ def make_report(
         binding_label=BINDING_LABELS[evidence.binding],
         outcome=outcome,
         outcome_label=OUTCOME_LABELS[outcome],
-        conclusion=conclude(evidence),
-        reasons=tuple(clean(reason, 400) for reason in evidence.score.verdict.reasons[:12]) if evidence.score else (),
+        conclusion=conclude(evidence, claim),
+        binding_warning=WARNINGS[evidence.binding],
+        reasons=tuple(sentence(reason) for reason in evidence.score.verdict.reasons[:12]) if evidence.score else (),
         chance=chance_in_words(measurement.p_value) if measurement else "",
         owner=clean(claim.owner, 120),
         suspect=clean(evidence.suspect.name, 120),
@@ -197,12 +209,15 @@ def make_report(
         examiner=make_examiner(details),
         exhibits=make_exhibits(evidence, details),
         registration=make_registration(evidence, claim),
-        parameters=tuple(Row(clean(key, 60), clean(_plain(value), 300)) for key, value in sorted(claim.parameters.items())),
+        parameters=tuple(
+            Row(clean(key, 60), clean(_plain(value), 300)) for key, value in sorted(claim.parameters.items())
+        ),
         results=make_results(evidence, claim),
         errors=make_error_rates(evidence, claim, details),
         alternatives=make_alternatives(evidence, claim),
         limitations=make_limitations(evidence, claim, details),
         tools=tuple(Row(clean(key, 60), clean(value, 200)) for key, value in sorted(evidence.tool.items())[:40]),
+        tool_name=clean(evidence.tool.get("name", "the tool"), 60),
         tool_version=clean(evidence.tool.get("version", ""), 30),
         signature=signature,
         signature_rows=_signature_rows(signature),
@@ -214,16 +229,21 @@ def make_report(
     )
 
 
-def conclude(evidence: Evidence) -> str:
-    """Returns the conclusion of the cover, one sentence a judge can read."""
-    raise NotImplementedError
-
-
 def _cover(evidence: Evidence, claim: Claim, details: Details) -> tuple[Row, ...]:
-    examiner = ", ".join(part for part in (clean(details.examiner.name or "", 100), clean(details.examiner.role or "", 80)) if part)
+    examiner = ", ".join(
+        part for part in (clean(details.examiner.name or "", 100), clean(details.examiner.role or "", 80)) if part
+    )
+    report = details.report
+    given = [
+        clean(report.number or "", 60) or "no number",
+        f"version {clean(report.version or '', 30) or 'not stated'}",
+    ]
+    given += [day(report.date, "undated"), f"supersedes {clean(report.supersedes or '', 80) or 'none'}"]
     return (
+        Row("Report", ", ".join(given)),
         Row("Model under examination", clean(evidence.suspect.name, 120)),
         Row("Owner of the key", clean(claim.owner, 120)),
+        Row("Method", f"{clean(claim.method, 40)}, version {clean(claim.method_version, 40)}"),
         Row("Court", clean(details.court.name or "", 120) or "No court was named."),
         Row("Case", clean(details.court.caption or "", 160) or "No case caption was supplied."),
         Row("Instructed by", clean(details.parties.instructing or "", 120) or "No instructing party was named."),
@@ -274,6 +294,3 @@ def _plain(value: object) -> str:
     if isinstance(value, list):
         return " × ".join(str(part) for part in value[:8])
     return str(value)
-
-
-__all__ = ["Report", "SignatureFacts", "integer", "make_report", "share"]

@@ -33,9 +33,7 @@ def allowed_rejections(keys: SupportsIndex, alpha: Share, cells: SupportsIndex) 
     return int(np.argmax(exceeded <= 1e-3 / count("cells", cells, 1)))
 
 
-def size_by_enumeration(
-    pvalue: Callable[[T], float], outcomes: Iterable[tuple[T, Fraction]], alpha: Share
-) -> Fraction:
+def size_by_enumeration(pvalue: Callable[[T], float], outcomes: Iterable[tuple[T, Fraction]], alpha: Share) -> Fraction:
     """Returns P(p <= alpha) under the null, as an exact ratio, by going through all outcomes (ours).
 
     Args:
@@ -62,9 +60,7 @@ def subset_outcomes(n: SupportsIndex, chosen: SupportsIndex) -> Iterator[tuple[t
         yield tuple(int(i in places) for i in range(items)), Fraction(1, math.comb(items, ones))
 
 
-def rank_outcomes(
-    families: SupportsIndex, classes: SupportsIndex
-) -> Iterator[tuple[tuple[int, ...], Fraction]]:
+def rank_outcomes(families: SupportsIndex, classes: SupportsIndex) -> Iterator[tuple[tuple[int, ...], Fraction]]:
     """Yields every vector of ranks 0 .. classes - 1, one a family; all are equally likely."""
     length, base = count("families", families, 1), count("classes", classes, 2)
     for ranks in product(range(base), repeat=length):

@@ -25,9 +25,8 @@ def count(name: str, value: SupportsIndex, least: int = 0, most: int | None = No
     except TypeError as error:
         raise ValueError(f"invalid {name}: {value!r} is no whole number") from error
     if number < least or (most is not None and number > most):
-        raise ValueError(
-            f"invalid {name}: {number} is not between {least} and {'infinity' if most is None else most}"
-        )
+        span = f"at least {least}" if most is None else f"from {least} to {most}"
+        raise ValueError(f"invalid {name}: {number} is not {span}")
     return number
 
 
@@ -45,9 +44,7 @@ def numbers(name: str, values: ArrayLike, missing: bool = False, ndim: int = 1) 
     except (TypeError, ValueError) as error:
         raise ValueError(f"invalid {name}: these are not numbers") from error
     if vector.ndim != ndim or vector.size == 0:
-        raise ValueError(
-            f"invalid {name}: expected a vector with at least one number, got shape {vector.shape}"
-        )
+        raise ValueError(f"invalid {name}: expected numbers in {ndim} dimension(s), got shape {vector.shape}")
     if not missing and not np.isfinite(vector).all():
         raise ValueError(f"invalid {name}: a value is missing or infinite")
     return vector

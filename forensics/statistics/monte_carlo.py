@@ -25,8 +25,7 @@ def monte_carlo_test(
     Args:
         statistic: as observed.
         draw: returns so many statistics (m,) of secrets redrawn by the key's own law, the answers held
-            fixed; it
-            holds its own random generator. A missing one (NaN) counts against the claim.
+            fixed; it holds its own random generator. A missing one (NaN) counts against the claim.
         draws: B.
         deciding: set to False for fewer than 10**7 draws; the result then decides nothing.
 

@@ -8,7 +8,7 @@ from scipy import special
 
 from forensics.statistics.inputs import FloatArray, IntArray, Share, count, share
 
-MOST = 1 << 20
+MOST = 1 << 17
 """Largest sample size that `sample_size` looks at."""
 
 
@@ -18,9 +18,7 @@ def critical_value(n: SupportsIndex, alpha: Share, p0: Share = 0.5) -> int:
     Raises:
         ValueError: a value out of range.
     """
-    return int(
-        _critical(np.array([count("n", n, 1)]), float(share("alpha", alpha)), float(share("p0", p0)))[0]
-    )
+    return int(_critical(np.array([count("n", n, 1)]), float(share("alpha", alpha)), float(share("p0", p0)))[0])
 
 
 def power_binomial(n: SupportsIndex, effect: Share, alpha: Share, p0: Share = 0.5) -> float:
@@ -45,7 +43,7 @@ def sample_size(effect: Share, alpha: Share, power: Share, p0: Share = 0.5) -> i
     Power is no smooth function of n: a slightly larger n may fall just below it again.
 
     Raises:
-        ValueError: a value out of range, an effect not above chance, or more than 2**20 units needed.
+        ValueError: a value out of range, an effect not above chance, or more than 2**17 units needed.
     """
     rate, chance = share("effect", effect, closed=True), share("p0", p0)
     level, wanted = float(share("alpha", alpha)), float(share("power", power))

@@ -68,9 +68,7 @@ def fisher_exact(bits: ArrayLike, target: ArrayLike) -> Result:
     found = zero_one("bits", bits)
     wanted = zero_one("target", target, len(found))
     n, rows, columns, both = len(found), int(found.sum()), int(wanted.sum()), int((found & wanted).sum())
-    ways = sum(
-        math.comb(columns, j) * math.comb(n - columns, rows - j) for j in range(both, min(rows, columns) + 1)
-    )
+    ways = sum(math.comb(columns, j) * math.comb(n - columns, rows - j) for j in range(both, min(rows, columns) + 1))
     exact = Fraction(ways, math.comb(n, rows))
     pvalue, log10_p = from_ratio(exact)
     return Result(

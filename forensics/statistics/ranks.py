@@ -16,8 +16,7 @@ def class_ranks(shifts: ArrayLike, drawn: ArrayLike) -> IntArray:
 
     Args:
         shifts: (L, C) label-blind shift of each class in each family; a family with a missing value (NaN)
-            gets
-            rank 0.
+            gets rank 0.
         drawn: (L,) class that the key drew, 0 to C - 1.
 
     Returns:
@@ -29,9 +28,7 @@ def class_ranks(shifts: ArrayLike, drawn: ArrayLike) -> IntArray:
     table = numbers("shifts", shifts, missing=True, ndim=2)
     classes = numbers("drawn", drawn)
     if len(table) != len(classes):
-        raise ValueError(
-            f"invalid shifts: expected one row for each of {len(classes)} families, got shape {table.shape}"
-        )
+        raise ValueError(f"invalid shifts: {len(table)} rows for {len(classes)} families")
     if not np.isin(classes, np.arange(table.shape[1])).all():
         raise ValueError(f"invalid drawn: a class is not between 0 and {table.shape[1] - 1}")
     own = table[np.arange(len(table)), classes.astype(np.int64)]

@@ -57,7 +57,5 @@ def _bound(size: FloatArray, against: float) -> float:
         rate = math.exp(log_rate)
         return float(np.sum(np.log1p(np.exp(-2.0 * rate * scaled)) - math.log(2.0)) + 2.0 * rate * missed)
 
-    best = optimize.minimize_scalar(
-        log_bound, bounds=(-14.0, 12.0), method="bounded", options={"xatol": 1e-8}
-    )
+    best = optimize.minimize_scalar(log_bound, bounds=(-14.0, 12.0), method="bounded", options={"xatol": 1e-8})
     return min(0.0, float(best.fun) + _SLACK)

@@ -21,7 +21,7 @@ _NULL = "the chosen items are a uniformly drawn subset of the pool, independent 
 
 
 def midranks(values: ArrayLike) -> IntArray:
-    """Returns doubled mid-ranks: whole numbers, equal for ties; a missing value (NaN) gets the mid-rank of all.
+    """Returns doubled mid-ranks: whole numbers, equal for ties; a missing value (NaN) gets the middle rank.
 
     Args:
         values: (N,) arm-blind item scores.
@@ -91,7 +91,7 @@ def subset_test(scores: ArrayLike, selected: ArrayLike, two_sided: bool = False)
     centre = small * sum(steps)
     deviation = abs(n * observed - centre)
     limit = (centre + deviation) // n if two_sided else observed
-    counts = _sums(steps, small, max(limit, observed))
+    counts = _sums(steps, small, limit)
     if two_sided:
         total = math.comb(n, small)
         inside = sum(number for y, number in enumerate(counts) if abs(n * y - centre) < deviation)
@@ -112,7 +112,7 @@ def subset_test(scores: ArrayLike, selected: ArrayLike, two_sided: bool = False)
 
 
 def subset_bound(scores: ArrayLike, selected: ArrayLike) -> Result:
-    """Tests the sum T of the chosen items' real scores by a Chernoff bound, inf e_K(e^{l s}) / (C(N, K) e^{l T}).
+    """Tests the sum T of the chosen items' real scores: p is at most inf e_K(e^{l s}) / (C(N, K) e^{l T}).
 
     e_K is the elementary symmetric polynomial, so the moment generating function is that of the uniform
     subset itself. The p-value is a bound: valid, and larger than the exact one (ours).
@@ -145,9 +145,7 @@ def subset_bound(scores: ArrayLike, selected: ArrayLike) -> Result:
 def _whole(scores: ArrayLike) -> list[int]:
     values = numbers("scores", scores)
     if (values != np.rint(values)).any() or (np.abs(values) > 2.0**53).any():
-        raise ValueError(
-            "invalid scores: the exact test needs whole numbers; use midranks, quantised or subset_bound"
-        )
+        raise ValueError("invalid scores: the exact test needs whole numbers; use midranks, quantised or subset_bound")
     return [int(value) for value in values]
 
 
@@ -160,9 +158,7 @@ def _sums(steps: list[int], chosen: int, limit: int) -> list[int]:
     slot = (math.comb(len(steps), chosen).bit_length() + 7) // 8
     size = 8 * slot * (limit + 1)
     if size * chosen * len(steps) > _WORK:
-        raise ValueError(
-            "invalid scores: their range is too wide for an exact count; use midranks or subset_bound"
-        )
+        raise ValueError("invalid scores: their range is too wide for an exact count; use midranks or subset_bound")
     mask = (1 << size) - 1
     rows = [1] + [0] * chosen
     for done, step in enumerate(sorted(steps), start=1):

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -127,7 +126,12 @@ def embed(
         )
         checkpoint = Checkpoint(work / "state.pt", fingerprint)
         optimise(
-            classifier.model, embedding.step, recipe.schedule, label="Embedding", progress=progress, checkpoint=checkpoint
+            classifier.model,
+            embedding.step,
+            recipe.schedule,
+            label="Embedding",
+            progress=progress,
+            checkpoint=checkpoint,
         )
         after = _recover(classifier, embedding, held, before, max_accuracy_drop, recipe.schedule, progress)
         if before - after > max_accuracy_drop:
@@ -147,7 +151,7 @@ def embed(
         _write_model(classifier, work, summary, model)
     identity = read_identity(work / "model")
     record(identity)
-    os.replace(work / "model", out)
+    (work / "model").replace(out)
     shutil.rmtree(work)
     return Embedded(
         dataclasses.replace(identity, name=str(out)),
@@ -195,12 +199,14 @@ def _write_model(classifier: Classifier, work: Path, summary: dict[str, Any], so
     try:
         save_classifier(classifier, fresh, _card(classifier, summary, source))
         shutil.rmtree(work / "model", ignore_errors=True)
-        os.replace(fresh, work / "model")
+        fresh.replace(work / "model")
         (work / "finished.new").write_text(json.dumps(summary), encoding="utf-8")
-        os.replace(work / "finished.new", work / "finished.json")
+        (work / "finished.new").replace(work / "finished.json")
     except OSError as error:
         shutil.rmtree(fresh, ignore_errors=True)
-        raise StorageError(f"The marked model cannot be written to {work}: {error.strerror}.", "Free some disk space.") from error
+        raise StorageError(
+            f"The marked model cannot be written to {work}: {error.strerror}.", "Free some disk space."
+        ) from error
 
 
 def _finished(work: Path, fingerprint: str) -> dict[str, Any] | None:

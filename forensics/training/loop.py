@@ -1,7 +1,6 @@
 """One optimisation loop for training, embedding and fine-tuning: schedule, checkpoints, resume, progress."""
 
 import math
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,7 +132,7 @@ def _save(checkpoint: Checkpoint, step: int, model: torch.nn.Module, optimiser: 
     }
     try:
         torch.save(state, fresh)
-        os.replace(fresh, checkpoint.path)
+        fresh.replace(checkpoint.path)
     except (OSError, RuntimeError) as error:
         fresh.unlink(missing_ok=True)
         raise StorageError(f"The checkpoint {checkpoint.path} cannot be written.", "Free some disk space.") from error
@@ -145,7 +144,8 @@ def _restore(checkpoint: Checkpoint, model: torch.nn.Module, optimiser: torch.op
     state = torch.load(checkpoint.path, weights_only=True)
     if state["fingerprint"] != checkpoint.fingerprint:
         raise UsageError(
-            f"{checkpoint.path.parent} holds an unfinished run with other settings.", "Remove that folder to start anew."
+            f"{checkpoint.path.parent} holds an unfinished run with other settings.",
+            "Remove that folder to start anew.",
         )
     model.load_state_dict(state["model"])
     optimiser.load_state_dict(state["optimiser"])

@@ -65,7 +65,9 @@ class Embedding:
         probe_key, score_key = secrets
         self.model, self.recipe, self.seed = classifier.model, recipe, seed
         self.clean, self.labels = data.pixels(classifier), torch.from_numpy(data.labels)
-        images = [decode_image(probe.data, classifier.channels) for probe in METHOD.plan(probe_key, pool, parameters).probes]
+        images = [
+            decode_image(probe.data, classifier.channels) for probe in METHOD.plan(probe_key, pool, parameters).probes
+        ]
         views = torch.cat([classifier.pixels(images[start : start + 256]) for start in range(0, len(images), 256)])
         triggers = derive_triggers(probe_key, pool, parameters)
         self.views = views.reshape(len(triggers), -1, *views.shape[1:])
@@ -97,7 +99,9 @@ class Embedding:
 
     def hinge(self, logits: torch.Tensor, banks: torch.Tensor) -> torch.Tensor:
         """L3 = mean of max(0, epsilon - b_i W_i) over the bits of each bank (paper, eq. 7)."""
-        return relu(self.recipe.margin - self.signs * bank_weights(logits, self.truth[banks], self.kernels[banks])).mean()
+        return relu(
+            self.recipe.margin - self.signs * bank_weights(logits, self.truth[banks], self.kernels[banks])
+        ).mean()
 
     def matched(self) -> int:
         """Returns how many payload bits the uncalibrated read-out gives back at present."""

@@ -1,9 +1,10 @@
 """The script `recompute.py` that every opened case carries: standard library only, joined from the files here.
 
-`common.py` holds claim, share, secrets and exact tests; a method adds one file of its own name with `item_scores` and
-`targets`. Both are type-checked here and joined into one script when a case is opened.
+`common.py` holds claim, share, secrets and exact tests; a method adds one file of its own name with
+`measure`. Both are joined into one script when a case is opened.
 """
 
+import re
 from importlib import resources
 
 from forensics.errors import UsageError
@@ -11,8 +12,7 @@ from forensics.errors import UsageError
 LONGEST = 200
 """Most lines that a script may have, so that an outside expert can read it whole."""
 
-_JOINT = "from forensics.evidence.recompute.common import "
-_CALL = '\n\nif __name__ == "__main__":\n    sys.exit(main(item_scores, targets))\n'
+_CALL = 'if __name__ == "__main__":\n    sys.exit(main(measure))\n'
 
 
 def render_recompute(method: str) -> bytes:
@@ -25,12 +25,16 @@ def render_recompute(method: str) -> bytes:
     part = folder / f"{method}.py"
     if not method.isidentifier() or method == "common" or not part.is_file():
         raise UsageError(f"There is no recompute script for the method '{method}'.", "Add one beside the others.")
-    lines = part.read_text("utf-8").splitlines()
-    body = "\n".join(line for line in lines if not line.startswith((_JOINT, "import ")))
-    text = (folder / "common.py").read_text("utf-8").rstrip() + "\n\n\n" + _without_docstring(body).strip() + "\n"
-    return (text + _CALL).encode("utf-8")
+    opening, common = _split((folder / "common.py").read_text("utf-8"))
+    _, own = _split(part.read_text("utf-8"))
+    text = "\n\n".join((opening, common, own, _CALL))
+    # One blank line is enough between functions that have to be read as one page.
+    return re.sub(r"\n{3,}", "\n\n", text).encode("utf-8")
 
 
-def _without_docstring(text: str) -> str:
-    """Cuts a module's opening docstring, whose place in the script is taken by that of `common`."""
-    return text.split('"""', 2)[2] if text.startswith('"""') else text
+def _split(text: str) -> tuple[str, str]:
+    """Splits a file into docstring with imports, and the rest; a method's imports are among those of `common`."""
+    lines = text.splitlines()
+    last = max(index for index, line in enumerate(lines) if line.startswith(("import ", "from ")))
+    opening = [line for line in lines[: last + 1] if not line.startswith("# ruff:")]
+    return "\n".join(opening), "\n".join(lines[last + 1 :]).strip()

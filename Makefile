@@ -1,0 +1,32 @@
+# Two commands do everything: `make demo` and `make test`. Both set up first; that does nothing when nothing changed.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.set-up
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: setup demo test lint clean
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt .ci/debian
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@sh .ci/debian
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[models,dev]'
+	@touch $(STAMP)
+
+demo: setup
+	$(BIN)/forensics demo
+
+test: setup
+	$(BIN)/python -m pytest -n 2
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf $(VENV) demo-out build dist

@@ -1,0 +1,51 @@
+"""`forensics acquire`."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from forensics.cli.common import bar, folder, json_option, print_json
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def acquisition_options(command: Command) -> Command:
+    """Adds what `acquire` and `examine` share."""
+    for option in (
+        click.option("--case", required=True, type=folder(), help="Folder for the case; must not exist."),
+        click.option("--suspect-date", metavar="DATE", help="Earliest evidence of the suspect, such as 2026-11-22."),
+        click.option("--date-source", metavar="TEXT", help="Where that date comes from."),
+        click.option("--budget", type=click.IntRange(1), metavar="N", help="Largest number of probes."),
+        click.option("--resume", is_flag=True, help="Go on with an acquisition that was interrupted."),
+        click.option("--dry-run", is_flag=True, help="Say what would be asked, and ask nothing."),
+        click.option("--actor", default="examiner", show_default=True, help="Who acts, for the custody log."),
+        click.option("--tsa", metavar="URL", help="Timestamp authority for the transcript's head."),
+        click.option("--demonstration", type=folder(), metavar="DIR", help="Local demonstration authority instead."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.argument("kit", metavar="KIT", type=folder())
+@click.argument("suspect", metavar="SUSPECT")
+@acquisition_options
+@json_option
+def acquire(kit: Path, suspect: str, as_json: bool, **choices: Any) -> None:
+    """Put the probes of KIT to SUSPECT (a model folder, or replay:CASE) and record the answers."""
+    from forensics.cli.acquisition import announce, settings
+    from forensics.evidence.kit import read_kit
+    from forensics.examination import acquire as run
+    from forensics.suspects import open_suspect
+
+    package = read_kit(kit)
+    if choices["dry_run"]:
+        announce(package.claim, package.plan, as_json)
+        return
+    case = run(package, open_suspect(suspect), choices["case"], progress=bar, **settings(choices))
+    if as_json:
+        print_json({"case": str(case.path), "suspect": suspect, "manifest_sha256": case.manifest_sha256})
+    else:
+        click.echo(f"Wrote {case.path}: {len(package.plan.probes)} answers. Next: forensics score KEY {case.path}")

@@ -1,0 +1,64 @@
+"""`forensics check`."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from forensics.cli.common import folder, json_option, print_json
+
+
+@click.command()
+@click.argument("path", metavar="CASE|PDF", type=folder())
+@click.option("--case", type=folder(), help="The case that a PDF reports on.")
+@click.option("--trust", type=folder(), metavar="ROOT.pem", help="Root certificates that you trust.")
+@click.option("--expect-fingerprint", metavar="HEX", help="SHA-256 of the signer's certificate, from another channel.")
+@click.option("--suspect", metavar="SUSPECT", help="Ask this suspect again and count disagreements (opened cases).")
+@json_option
+def check(
+    path: Path,
+    case: Path | None,
+    trust: Path | None,
+    expect_fingerprint: str | None,
+    suspect: str | None,
+    as_json: bool,
+) -> None:
+    """Check a case folder or a PDF report: complete, unchanged, signed by whom, reproduced."""
+    from forensics.errors import UsageError
+
+    if not path.exists():
+        raise UsageError(f"There is nothing at {path}.", "Name a case folder or a PDF report.")
+    if path.is_dir():
+        from forensics.evidence.check import check_case
+
+        result = check_case(path, trust=trust, expect_fingerprint=expect_fingerprint)
+    else:
+        from forensics.evidence.check_pdf import check_pdf
+
+        result = check_pdf(path, case=case, trust=trust, expect_fingerprint=expect_fingerprint)
+    asked: dict[str, object] = {}
+    if suspect is not None:
+        from forensics.examination import repeat
+        from forensics.suspects import open_suspect
+
+        asked = repeat(case or path, open_suspect(suspect))
+    ok = result.ok and not asked.get("disagreements")
+    if as_json:
+        body = {
+            "ok": ok,
+            "intact": result.intact,
+            "complete": result.complete,
+            "signed_by": result.signed_by,
+            "trusted": result.trusted,
+            "timestamped": result.timestamped,
+            "reproduced": result.reproduced,
+            "reasons": list(result.reasons),
+            "details": result.details,
+        }
+        print_json({**body, "asked_again": asked} if suspect else body)
+    else:
+        from forensics.cli.verification import print_check
+
+        print_check(path, result, ok, asked)
+    if not ok:
+        sys.exit(1)

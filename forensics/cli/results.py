@@ -1,0 +1,78 @@
+"""A scored case in the terminal and as JSON."""
+
+from typing import Any
+
+import click
+
+from forensics.cli.common import print_json
+from forensics.errors import CaseError
+from forensics.evidence.case import CaseFolder
+from forensics.evidence.results import decode_measurement, decode_verdict
+from forensics.verdict import conclusion
+
+COLOURS = {"SUPPORTED": "green", "NOT_SUPPORTED": "yellow", "INCONCLUSIVE": "yellow", "INVALID_CLAIM": "red"}
+
+
+def result_object(case: CaseFolder) -> dict[str, Any]:
+    """Returns what `--json` prints for a scored case.
+
+    Raises:
+        CaseError: the case is not scored.
+    """
+    evidence = case.evidence
+    if evidence.score is None:
+        raise CaseError("The case is not scored yet.", "Run: forensics score KEY CASE.")
+    measurement = decode_measurement(evidence.score.measurement)
+    verdict = decode_verdict(evidence.score.verdict)
+    first = measurement.published[0]
+    return {
+        "verdict": verdict.outcome.value,
+        "method": str(evidence.claim["method"]),
+        "suspect": evidence.suspect.name,
+        "binding": evidence.binding,
+        "p_value": measurement.p_value,
+        "log10_p": measurement.log10_p,
+        "n_star": verdict.n_star,
+        "adjusted_p": verdict.adjusted_p,
+        "statistic": measurement.statistic,
+        "access": measurement.access,
+        "n": measurement.n,
+        "matched": measurement.matched,
+        "effect": measurement.effect.value,
+        "published": {"name": first.name, "p_value": first.p_value, "statistic": first.statistic},
+        "gates": dict(verdict.gates),
+        "reasons": list(verdict.reasons),
+        "examinations": verdict.examinations,
+        "case": str(case.path),
+        "manifest_sha256": case.manifest_sha256,
+    }
+
+
+def print_result(case: CaseFolder, as_json: bool) -> None:
+    """Prints the verdict, the conclusion, the figures and the reasons."""
+    found = result_object(case)
+    if as_json:
+        print_json(found)
+        return
+    score = case.evidence.score
+    assert score is not None
+    verdict, measurement = decode_verdict(score.verdict), decode_measurement(score.measurement)
+    owner = str(case.evidence.claim["owner"])
+    click.secho(found["verdict"], fg=COLOURS[found["verdict"]], bold=True)
+    click.echo(conclusion(verdict, measurement, owner, case.evidence.binding) + "\n")
+    gates = "  ".join(
+        f"{name} {'not run' if value is None else 'yes' if value else 'no'}" for name, value in verdict.gates.items()
+    )
+    for name, text in (
+        ("suspect", found["suspect"]),
+        ("matched", f"{measurement.matched} of {measurement.n} ({measurement.statistic})"),
+        ("exact p", f"{measurement.p_value:.3g}  (charged for silent attempts: {verdict.adjusted_p:.3g})"),
+        ("N*", f"{verdict.n_star:.3g} undisclosed attempts" if verdict.n_star else "none"),
+        ("published", f"{found['published']['name']} p = {found['published']['p_value']:.3g} (decides nothing)"),
+        ("gates", gates),
+        ("case", f"{case.path}  manifest {case.manifest_sha256}"),
+    ):
+        click.echo(f"{name:<10}{text}")
+    click.echo("")
+    for reason in verdict.reasons:
+        click.echo(f"- {reason}")

@@ -1,0 +1,65 @@
+"""`forensics score`."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from forensics.cli.common import bar, folder, json_option, passphrase_option, read_passphrase
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def scoring_options(command: Command) -> Command:
+    """Adds what `score` and `examine` share."""
+    for option in (
+        click.option(
+            "--reference",
+            "references",
+            multiple=True,
+            metavar="MODEL",
+            help="An independent model for gate G3, or a reference that the claim names; may be repeated.",
+        ),
+        click.option("--positive", metavar="MODEL", help="The owner's marked model, as a control that must pass."),
+        click.option(
+            "--owner-undisputed", is_flag=True, help="The instructions put the owner of the key beyond dispute."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.argument("key", metavar="KEY", type=folder())
+@click.argument("case", metavar="CASE", type=folder())
+@scoring_options
+@click.option("--actor", default="owner", show_default=True, help="Who acts, for the custody log.")
+@passphrase_option
+@json_option
+def score(
+    key: Path,
+    case: Path,
+    references: tuple[str, ...],
+    positive: str | None,
+    owner_undisputed: bool,
+    actor: str,
+    passphrase_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Score the recorded answers of CASE with KEY; no suspect is asked again."""
+    from forensics.cli.results import print_result
+    from forensics.examination import score as run
+    from forensics.keys.folder import KeyFolder
+
+    unlocked = KeyFolder.open(key).unlock(read_passphrase(passphrase_file))
+    scored = run(
+        unlocked,
+        case,
+        actor=actor,
+        references=references,
+        positive=positive,
+        owner_undisputed=owner_undisputed,
+        progress=bar,
+    )
+    print_result(scored, as_json)

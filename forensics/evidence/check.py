@@ -1,0 +1,289 @@
+"""The independent check of a case: intact, complete, signed by whom, dated, and reproduced from its answers."""
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+
+from forensics.canonical import now, sha256, utc
+from forensics.errors import CaseError, ForensicsError
+from forensics.evidence.bag import MANIFEST, SIGNATURE, TAGMANIFEST, find_damage, find_odd_tags
+from forensics.evidence.case import CLAIM, RECOMPUTE
+from forensics.evidence.certificates import (
+    is_demonstration,
+    parse_fingerprint,
+    printable,
+    read_certificates,
+    subject_name,
+)
+from forensics.evidence.consistency import MALFORMED, Parts, find_contradictions, verify_dating
+from forensics.evidence.custody import EVIDENCE
+from forensics.evidence.recompute import render_recompute
+from forensics.evidence.reproduce import reproduce
+from forensics.evidence.schema import Evidence
+from forensics.evidence.storage import read_folder, recover_folder
+from forensics.keys.chain import trusted_by
+from forensics.keys.claim import Claim
+from forensics.keys.cms import read_cms
+from forensics.keys.opening import verify_opening
+from forensics.keys.signed import SignedData
+
+REPRODUCED = "reproduced: the numbers follow from the recorded answers; this does not show that the suspect gave them."
+_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """The outcome of a check; never raised, whatever the bytes.
+
+    Attributes:
+        ok: everything that had to hold does.
+        intact: every byte is as the manifests and the signature say.
+        complete: nothing is missing, superfluous or contradicts another part.
+        signed_by: subject of the certificate that signed, where a signature is valid.
+        trusted: whether that is the expected signer; None when nobody said whom to expect.
+        timestamped: whether the claim's timestamps verify; False for a self-dated claim.
+        reproduced: whether every number follows from the answers; None when no share is opened.
+        reasons: plain sentences.
+        details: for experts; JSON values.
+    """
+
+    ok: bool
+    intact: bool
+    complete: bool
+    signed_by: str | None
+    trusted: bool | None
+    timestamped: bool | None
+    reproduced: bool | None
+    reasons: tuple[str, ...]
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def headline(self) -> str:
+        """The first line of what is printed."""
+        signer = {True: "signer identified", False: "signer NOT trusted", None: "signer NOT identified"}[self.trusted]
+        return f"{'PASSED' if self.ok else 'FAILED'} - {signer if self.signed_by else f'not signed, {signer}'}"
+
+
+def check_case(path: Path, *, trust: Path | None = None, expect_fingerprint: str | None = None) -> CheckResult:
+    """Checks a case folder; reads it only.
+
+    Args:
+        path: the folder.
+        trust: certificates of roots to trust, PEM or DER.
+        expect_fingerprint: SHA-256 of the signer's certificate, from another channel.
+
+    Raises:
+        UsageError: `trust` or `expect_fingerprint` cannot be read.
+        CaseError: there is nothing at `path`.
+    """
+    roots = read_certificates(trust) if trust is not None else None
+    expected = parse_fingerprint(expect_fingerprint) if expect_fingerprint is not None else None
+    if not path.exists():
+        recover_folder(path)
+    if not os.path.lexists(path):
+        raise CaseError(f"There is nothing at {path}.", "Check the name.")
+    findings = _Findings()
+    try:
+        files = read_folder(path)
+    except ForensicsError as error:
+        findings.damage.append(error.cause)
+        return findings.result(roots is not None or expected is not None)
+    findings.damage += find_damage(files)
+    findings.note("manifest_sha256", sha256(files.get(MANIFEST, b"")))
+    findings.note("evidence_sha256", sha256(files.get(EVIDENCE, b"")))
+    _check_signature(findings, files, roots, expected)
+    parts = _parse(findings, files)
+    if parts is not None:
+        _check_content(findings, parts, roots)
+    return findings.result(roots is not None or expected is not None)
+
+
+class _Findings:
+    """What a check has found so far."""
+
+    def __init__(self) -> None:
+        self.damage: list[str] = []
+        self.gaps: list[str] = []
+        self.differences: list[str] = []
+        self.remarks: list[str] = []
+        self.details: dict[str, Any] = {}
+        self.signed_by: str | None = None
+        self.trusted: bool | None = None
+        self.dated: bool | None = None
+        self.must_be_dated = True
+        self.reproduced: bool | None = None
+
+    def note(self, name: str, value: Any) -> None:
+        """Keeps a fact for experts."""
+        self.details[name] = printable(value) if isinstance(value, str) else value
+
+    def result(self, must_be_trusted: bool) -> CheckResult:
+        """Draws the conclusion."""
+        if must_be_trusted and self.trusted is None:
+            self.trusted = False
+            self.remarks.insert(0, "There is no valid signature, so the signer is not the one you expect.")
+        ok = (
+            not self.damage
+            and not self.gaps
+            and self.reproduced is not False
+            and self.trusted is not False
+            and (self.dated is True or not self.must_be_dated)
+        )
+        reasons = [*_cut(self.damage), *_cut(self.gaps), *_cut(self.differences), *self.remarks]
+        return CheckResult(
+            ok=ok,
+            intact=not self.damage,
+            complete=not self.gaps,
+            signed_by=self.signed_by,
+            trusted=self.trusted,
+            timestamped=self.dated,
+            reproduced=self.reproduced,
+            reasons=tuple(printable(reason) for reason in reasons),
+            details=self.details,
+        )
+
+
+def _parse(findings: _Findings, files: Mapping[str, bytes]) -> Parts | None:
+    for name in (EVIDENCE, CLAIM):
+        if name not in files:
+            findings.gaps.append(f"{name} is missing.")
+    if findings.gaps:
+        return None
+    try:
+        return Parts(files, Evidence.parse(files[EVIDENCE]), Claim.parse(files[CLAIM]))
+    except ForensicsError as error:
+        findings.gaps.append(error.cause)
+    except MALFORMED as error:
+        findings.gaps.append(f"The evidence or the claim cannot be read ({type(error).__name__}).")
+    return None
+
+
+def _check_content(findings: _Findings, parts: Parts, roots: Sequence[x509.Certificate] | None) -> None:
+    evidence, claim = parts.evidence, parts.claim
+    findings.must_be_dated = claim.binding != "self-dated"
+    findings.gaps += find_contradictions(parts)
+    try:
+        findings.damage += find_odd_tags(parts.files, evidence)
+        _check_dating(findings, parts, roots)
+        if evidence.share is None:
+            findings.remarks.append("No share is opened, so the numbers cannot be recomputed from this case.")
+        else:
+            _check_numbers(findings, parts)
+    except MALFORMED as error:
+        cause = error.cause if isinstance(error, ForensicsError) else f"({type(error).__name__})"
+        findings.gaps.append(f"A part of the case cannot be read: {cause}")
+    findings.note("case", evidence.case)
+    findings.note("claim_digest", claim.digest)
+    findings.note("binding", claim.binding)
+    findings.note("transcript_head", evidence.transcript_head)
+    if evidence.score is not None:
+        findings.note("verdict", evidence.score.verdict.outcome)
+        findings.note("p_value", evidence.score.measurement.p_value)
+
+
+def _check_dating(findings: _Findings, parts: Parts, roots: Sequence[x509.Certificate] | None) -> None:
+    try:
+        tokens = verify_dating(parts)
+    except MALFORMED as error:
+        findings.dated = False
+        cause = error.cause if isinstance(error, ForensicsError) else "The claim's timestamps cannot be read."
+        findings.gaps.append(cause)
+        return
+    findings.dated = bool(tokens)
+    findings.note("claim_dated", [utc(token.gen_time) for token in tokens])
+    if not tokens:
+        findings.remarks.append("The claim bears no timestamp: the key does not bind its owner.")
+    if any(token.demonstration for token in tokens):
+        findings.remarks.append("This is a demonstration: its timestamp comes from no independent authority.")
+    elif roots is not None:
+        known = [trusted_by(token.token.signed, roots, at=token.gen_time, purpose="timestamp") for token in tokens]
+        findings.note("authorities_trusted", known)
+        if not all(known):
+            findings.remarks.append("The claim's timestamp comes from an authority that is not among your roots.")
+
+
+def _check_numbers(findings: _Findings, parts: Parts) -> None:
+    evidence, share = parts.evidence, parts.evidence.share
+    findings.reproduced = False
+    try:
+        opened = verify_opening(parts.claim, parts.tokens, share.model_dump() if share is not None else {})
+        found = reproduce(parts.claim, evidence, opened, parts.files)
+    except MALFORMED as error:
+        cause = error.cause if isinstance(error, ForensicsError) else f"({type(error).__name__})"
+        findings.differences.append(f"The numbers cannot be recomputed: {cause}")
+        return
+    findings.note("values_compared", found.compared)
+    findings.note("probes_rebuilt", found.rebuilt)
+    findings.note("script_is_ours", parts.files.get(RECOMPUTE) == render_recompute(parts.claim.method))
+    findings.differences += found.differences
+    if found.agrees and evidence.score is None:
+        findings.reproduced = None
+        findings.remarks.append("The share opens the claim; the case holds no score that could be recomputed.")
+    elif found.agrees:
+        findings.reproduced = True
+        findings.remarks.append(REPRODUCED)
+
+
+def _check_signature(
+    findings: _Findings,
+    files: Mapping[str, bytes],
+    roots: Sequence[x509.Certificate] | None,
+    expected: str | None,
+) -> None:
+    der, content = files.get(SIGNATURE), files.get(TAGMANIFEST, b"")
+    if der is None:
+        findings.remarks.append("The case is not signed: whoever holds it could have written it anew.")
+        return
+    try:
+        signed = read_cms(der, detached_digest=lambda name: hashlib.new(name, content).digest())
+        findings.signed_by = subject_name(signed.signer)
+        _describe(findings, signed)
+        findings.trusted = _trusted(findings, signed, roots, expected)
+    except MALFORMED as error:
+        findings.signed_by = None
+        cause = error.cause if isinstance(error, ForensicsError) else "The signature cannot be read."
+        findings.damage.append(cause)
+
+
+def _describe(findings: _Findings, signed: SignedData) -> None:
+    findings.note("signer_fingerprint", signed.fingerprint)
+    findings.note("signature_demonstration", is_demonstration(signed.signer))
+    findings.note("signing_time", utc(signed.signing_time) if signed.signing_time else None)
+    findings.note("signature_timestamp", utc(signed.timestamp.gen_time) if signed.timestamp else None)
+    if is_demonstration(signed.signer):
+        findings.remarks.append("This is a DEMONSTRATION SIGNATURE or a self-signed one: it identifies nobody.")
+
+
+def _trusted(
+    findings: _Findings, signed: SignedData, roots: Sequence[x509.Certificate] | None, expected: str | None
+) -> bool | None:
+    """Whether the signer is the expected one; both ways of saying whom to expect must agree."""
+    trusted: bool | None = None
+    if expected is not None:
+        trusted = signed.fingerprint == expected
+        if not trusted:
+            findings.remarks.insert(0, "The signer's certificate is not the one with the fingerprint you expect.")
+    if roots is not None:
+        stamp = signed.timestamp
+        dated = stamp is not None and trusted_by(stamp.signed, roots, at=stamp.gen_time, purpose="timestamp")
+        # Without a timestamp that can be trusted, only a certificate that is valid now is worth anything.
+        moment = stamp.gen_time if stamp is not None and dated else now()
+        rooted = trusted_by(signed, roots, at=moment, purpose="signature")
+        trusted = rooted and trusted is not False
+        if not rooted:
+            findings.remarks.insert(
+                0, "The signer's certificate does not lead to a root that you trust, or is not valid."
+            )
+    return trusted
+
+
+def _cut(sentences: list[str]) -> list[str]:
+    """The first sentences, and how many there are beyond."""
+    unique = list(dict.fromkeys(sentences))
+    more = len(unique) - _SHOWN
+    return unique if more <= 0 else [*unique[:_SHOWN], f"There are {more} more of this kind."]

@@ -1,0 +1,261 @@
+"""Whether the parts of a case say the same: evidence, claim, timestamps, transcript, custody, what is opened."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from forensics.canonical import canonical_json, sha256, utc
+from forensics.errors import CaseError, CheckFailed, ForensicsError
+from forensics.evidence.bag import SIGNATURE, is_payload
+from forensics.evidence.case import (
+    ASSET,
+    ASSET_TOKEN,
+    CLAIM,
+    EXHIBITS,
+    INSTRUCTIONS,
+    RECOMPUTE,
+    SUFFIXES,
+    TOKENS,
+    TRANSCRIPT,
+    TRANSCRIPT_TOKEN,
+    encode_share,
+    share_folder,
+)
+from forensics.evidence.chain import head, verify_chain
+from forensics.evidence.custody import CUSTODY, EVIDENCE, is_sealed, verify_custody
+from forensics.evidence.journal import FORMAT as TRANSCRIPT_FORMAT
+from forensics.evidence.schema import Evidence, TokenRecord
+from forensics.keys.asset import Asset
+from forensics.keys.claim import Claim
+from forensics.keys.opening import verify_tokens
+from forensics.keys.timestamp import Token, verify_token
+
+MALFORMED = (
+    ForensicsError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+    MemoryError,
+)
+"""What reading a hostile file may raise; turned into a sentence at one place, never into a traceback."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parsed parts of a case.
+
+    Attributes:
+        files: everything in the folder, by path.
+        claim: from `claim.json`.
+    """
+
+    files: Mapping[str, bytes]
+    evidence: Evidence
+    claim: Claim
+
+    @property
+    def tokens(self) -> tuple[bytes, ...]:
+        """Timestamp tokens over the claim, DER, in order."""
+        return tuple(self.files[name] for name in TOKENS if name in self.files)
+
+
+def find_contradictions(parts: Parts) -> list[str]:
+    """Returns a sentence for everything that is missing, superfluous or contradicts another part."""
+    problems: list[str] = []
+    for check in _CHECKS:
+        problems += attempt(check, parts)
+    return problems
+
+
+def attempt(check: Callable[[Parts], Iterator[str]], parts: Parts) -> list[str]:
+    """Runs one check; what cannot be read is a problem like any other."""
+    try:
+        return list(check(parts))
+    except ForensicsError as error:
+        return [error.cause]
+    except MALFORMED as error:
+        return [f"A part of the case cannot be read ({type(error).__name__})."]
+
+
+def _inventory(parts: Parts) -> Iterator[str]:
+    """Every file that must be there is, and no other."""
+    evidence, share = parts.evidence, parts.evidence.share
+    needed = {EVIDENCE, TRANSCRIPT, CUSTODY, CLAIM, INSTRUCTIONS}
+    needed |= set(TOKENS[: len(evidence.tokens)])
+    if evidence.asset is not None:
+        needed |= {ASSET} | ({ASSET_TOKEN} if evidence.asset.token is not None else set())
+    if evidence.transcript_token is not None:
+        needed.add(TRANSCRIPT_TOKEN)
+    if is_sealed(parts.files.get(CUSTODY, b"")):
+        needed.add(SIGNATURE)
+    if share is not None:
+        folder = share_folder(share.index)
+        needed |= {RECOMPUTE, f"{folder}share.json"}
+        needed |= {
+            f"{folder}pool/{place:04d}.{SUFFIXES[entry['media_type']]}" for place, entry in enumerate(share.pool)
+        }
+    for name in sorted(needed - parts.files.keys()):
+        yield f"{name} is missing."
+    for name in sorted(parts.files.keys() - needed):
+        if (is_payload(name) and not name.startswith(EXHIBITS)) or name == SIGNATURE:
+            yield f"{name} is not accounted for by the evidence."
+
+
+def _claim(parts: Parts) -> Iterator[str]:
+    evidence, claim = parts.evidence, parts.claim
+    if evidence.claim_digest != claim.digest or canonical_json(evidence.claim) != claim.core:
+        yield "evidence.json is about another claim than claim.json."
+    if evidence.binding != claim.binding:
+        yield "evidence.json states another binding of the key than the claim."
+    if evidence.plan.share >= claim.shares.count:
+        yield "evidence.json names a share that the claim does not have."
+
+
+def _asset(parts: Parts) -> Iterator[str]:
+    record = parts.evidence.asset
+    if record is None:
+        return
+    raw = parts.files[ASSET]
+    asset = Asset.parse(raw)
+    if (asset.claim, asset.digest, asset.created) != (parts.claim.digest, record.digest, record.created):
+        yield "evidence.json states another marked model than asset.json."
+    if record.token is not None and record.token != token_record(verify_token(parts.files[ASSET_TOKEN], _raw(raw))):
+        yield "evidence.json states another timestamp of the marked model than asset.tst."
+
+
+def _transcript(parts: Parts) -> Iterator[str]:
+    """The transcript is unbroken, asks the plan in order, and holds the answers that were scored."""
+    evidence, raw = parts.evidence, parts.files[TRANSCRIPT]
+    entries = verify_chain(raw)
+    if head(raw) != evidence.transcript_head:
+        yield "The transcript's head is not the one that evidence.json states."
+    if not entries or entries[0].get("event") != "start" or entries[0].get("format") != TRANSCRIPT_FORMAT:
+        raise CheckFailed("The transcript does not begin with a start.", "Ask for the complete transcript.")
+    if entries[0]["plan"] != evidence.plan.digest or entries[0]["suspect"] != evidence.suspect.digest:
+        yield "The transcript is of another plan or another suspect than evidence.json."
+    if entries[-1].get("event") != "end":
+        yield "The transcript has no end."
+    forms = [entry for entry in entries if entry.get("event") == "form"]
+    answers = evidence.answers
+    if [(each["kind"], each["labels"], each["resolution"]) for each in forms] != [
+        (answers.kind, answers.labels, answers.resolution)
+    ]:
+        yield "The transcript's answers are of another form than those in evidence.json."
+    asked: list[str] = []
+    rows: list[object] = []
+    for entry in entries:
+        if entry.get("event") == "batch":
+            if entry["first"] != len(asked):
+                yield f"The transcript's batch from probe {len(asked)} is missing or out of order."
+            asked += entry["probes"]
+            rows += entry["rows"]
+    if asked != evidence.plan.probes:
+        yield "The transcript asked other probes than evidence.json lists."
+    if rows != answers.values:
+        yield "The transcript's answers are not those in evidence.json."
+    token = evidence.transcript_token
+    if token is not None and token != token_record(
+        verify_token(parts.files[TRANSCRIPT_TOKEN], bytes.fromhex(head(raw)))
+    ):
+        yield "evidence.json states another timestamp of the transcript than transcript.tst."
+
+
+def _plan(parts: Parts) -> Iterator[str]:
+    evidence = parts.evidence
+    plan = evidence.plan
+    if sha256(canonical_json({"batch_size": plan.batch_size, "probes": plan.probes})) != plan.digest:
+        yield "The plan's digest is not that of its list of probes."
+    tables = {"the suspect": evidence.answers} | {f"the {each.role}": each.answers for each in evidence.references}
+    if evidence.score is not None:
+        tables |= {f"control {place}": each.answers for place, each in enumerate(evidence.score.controls)}
+    for name, table in tables.items():
+        if len(table.values) != len(plan.probes):
+            yield f"The answers of {name} are not one for each probe."
+
+
+def _models(parts: Parts) -> Iterator[str]:
+    """The models whose answers enter a score are those that the claim names."""
+    evidence, score = parts.evidence, parts.evidence.score
+    named = {each.role: each.digest for each in parts.claim.references}
+    given = [(each.role, each.identity.digest) for each in evidence.references]
+    if score is not None and sorted(given) != sorted(named.items()):
+        yield "The reference models in evidence.json are not those that the claim names."
+    if score is None:
+        return
+    for control in score.controls:
+        marked = evidence.asset.digest if evidence.asset is not None else None
+        if control.role == "positive" and control.identity.digest != marked:
+            yield "The positive control is not the marked model that the owner recorded."
+        if control.role == "predecessor" and control.identity.digest not in named.values():
+            yield "The predecessor is none of the models that the claim names."
+    if score.measurement.n != parts.claim.rule.n:
+        yield "The measurement is over another number of units than the claim fixed."
+    if evidence.share is None and (score.measurement.items is not None or score.measurement.target is not None):
+        yield "The measurement discloses what the key drew, although no share is opened."
+
+
+def _share(parts: Parts) -> Iterator[str]:
+    share = parts.evidence.share
+    if share is None:
+        return
+    if share.index != parts.evidence.plan.share:
+        yield "The opened share is not the one that was asked."
+    folder = share_folder(share.index)
+    if parts.files[f"{folder}share.json"] != encode_share(share):
+        yield "share.json is not the opened share of evidence.json."
+    for place, entry in enumerate(share.pool):
+        name = f"{folder}pool/{place:04d}.{SUFFIXES[entry['media_type']]}"
+        if name in parts.files and sha256(parts.files[name]) != entry["sha256"]:
+            yield f"{name} is not the item that the claim commits to."
+
+
+def _custody(parts: Parts) -> Iterator[str]:
+    entries = verify_custody(parts.files)
+    actions = {entry["action"] for entry in entries}
+    if (parts.evidence.score is not None) != ("score" in actions):
+        yield "The custody log does not tell of the scoring, or tells of one that is not in the case."
+    if (parts.evidence.share is not None) != ("open" in actions):
+        yield "The custody log does not tell of the opening, or tells of one that is not in the case."
+    added = {entry["item"] for entry in entries if entry["action"] == "add"}
+    for name in sorted(each for each in parts.files if each.startswith(EXHIBITS)):
+        if name not in added:
+            yield f"The custody log does not tell where {name} comes from."
+
+
+def verify_dating(parts: Parts) -> tuple[Token, ...]:
+    """Verifies the claim's timestamps and what evidence.json states of them.
+
+    Returns:
+        The tokens; none for a self-dated claim.
+
+    Raises:
+        ForensicsError: they are not those that the claim names, or evidence.json states something else.
+    """
+    tokens = verify_tokens(parts.claim, parts.tokens)
+    if [token_record(token) for token in tokens] != parts.evidence.tokens:
+        raise CaseError("evidence.json states other timestamps of the claim than its tokens.", "Ask for the case anew.")
+    latest = max((utc(token.gen_time) for token in tokens), default=None)
+    if parts.evidence.dates.token.value != latest:
+        raise CaseError("evidence.json dates the claim otherwise than its tokens do.", "Ask for the case anew.")
+    return tokens
+
+
+def token_record(token: Token) -> TokenRecord:
+    """Returns a verified token in the form of `evidence.json`."""
+    return TokenRecord(
+        authority=token.authority,
+        fingerprint=token.fingerprint,
+        gen_time=utc(token.gen_time),
+        policy=token.policy,
+        serial=str(token.serial),
+        demonstration=token.demonstration,
+    )
+
+
+def _raw(content: bytes) -> bytes:
+    return bytes.fromhex(sha256(content))
+
+
+_CHECKS = (_inventory, _claim, _asset, _transcript, _plan, _models, _share, _custody)

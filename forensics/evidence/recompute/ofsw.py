@@ -1,0 +1,71 @@
+"""What `recompute.py` needs for the method `ofsw`: the read-out, and the bits that the scoring secret drew."""
+
+# ruff: noqa: D103 - what a function does stands beside its name, to keep the script short
+
+import math
+from fractions import Fraction
+from typing import Any
+
+from forensics.evidence.recompute.common import Measured, Stream, binomial_tail, column_of, count_matches
+
+
+def measure(probe: bytes, score: bytes, claim: Any, share: Any, evidence: Any) -> Measured:
+    banks, k, pool = claim["parameters"]["banks"], claim["parameters"]["bits"], share["pool"]
+    truth = [pool[place]["label"] for place in Stream(probe, "ofsw/triggers").permutation(len(pool))[:banks]]
+    normals = Stream(probe, "ofsw/kernels").normals(banks * k * k)
+    kernels = [orthonormal([normals[(b * k + i) * k : (b * k + i + 1) * k] for i in range(k)]) for b in range(banks)]
+    suspect = evidence["answers"]
+    clean = next(each["answers"] for each in evidence["references"] if each["role"] == "clean-checkpoint")
+    only_labels = "labels" in (suspect["kind"], clean["kind"])
+    w = weights(kernels, evaluations(suspect, truth, claim["labels"], only_labels))
+    w0 = weights(kernels, evaluations(clean, truth, claim["labels"], only_labels))
+    share_of_w0 = dot(w, w0) / dot(w0, w0) if dot(w0, w0) > 0 else 0.0
+    items = [a - b * share_of_w0 for a, b in zip(w, w0, strict=True)]  # what an unmarked model says anyway is taken out
+    bits = Stream(score, "ofsw/bits").bits(k)
+    return items, bits, count_matches(items, bits), binomial_tail(count_matches(items, bits), k, Fraction(1, 2))
+
+
+def dot(a: list[float], b: list[float]) -> float:
+    return math.fsum(x * y for x, y in zip(a, b, strict=True))
+
+
+def orthonormal(rows: list[list[float]]) -> list[list[float]]:  # modified Gram-Schmidt
+    for i, row in enumerate(rows):
+        length = math.sqrt(dot(row, row))
+        rows[i] = unit = [value / length for value in row]
+        for j in range(i + 1, len(rows)):
+            part = dot(rows[j], unit)
+            rows[j] = [a - part * b for a, b in zip(rows[j], unit, strict=True)]
+    return rows
+
+
+def evaluations(answers: Any, truth: list[int], labels: list[str], only_labels: bool) -> list[list[float]]:
+    views, banks = len(answers["values"]) // len(truth), []
+    for bank, label in enumerate(truth):  # how well each view fits the true label, standardised; 0 where missing
+        rows, own = answers["values"][bank * views : (bank + 1) * views], column_of(answers, labels, label)
+        found = [None if row is None else evaluate(row, own, answers, only_labels) for row in rows]
+        present = [value for value in found if value is not None]
+        mean = math.fsum(present) / max(len(present), 1)
+        spread = math.sqrt(math.fsum((value - mean) ** 2 for value in present) / max(len(present), 1))
+        banks.append([0.0 if value is None or spread == 0 else (value - mean) / spread for value in found])
+    return banks
+
+
+def evaluate(row: Any, own: int, answers: Any, only_labels: bool) -> float:  # log-odds, or 1 and 0, of the true label
+    if answers["kind"] == "labels":
+        return float(row == own)
+    values = [float(text) for text in row]
+    if only_labels:
+        return float(values.index(max(values)) == own)
+    if answers["kind"] == "logits":
+        others = values[:own] + values[own + 1 :]
+        return values[own] - max(others) - math.log(math.fsum(math.exp(each - max(others)) for each in others))
+    half = max(float(answers["resolution"]) / 2, 1e-12)
+    chance = math.exp(values[own]) if answers["kind"] == "log-probabilities" else values[own]
+    chance = min(max(chance, half), 1 - half)
+    return math.log(chance) - math.log1p(-chance)
+
+
+def weights(kernels: list[list[list[float]]], banks: list[list[float]]) -> list[float]:  # sum over banks of M^T z
+    rows = [(row, z) for kernel, zs in zip(kernels, banks, strict=True) for row, z in zip(kernel, zs, strict=True)]
+    return [math.fsum(row[j] * z for row, z in rows) for j in range(len(kernels[0]))]

@@ -1,0 +1,303 @@
+"""The whole line on one screen: probes, acquire, score, open; `examine` is the first three in a row."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from forensics.canonical import canonical_json, now, utc
+from forensics.codec import encode_answers, encode_rows, join_answers
+from forensics.errors import CaseError, UsageError
+from forensics.evidence.case import (
+    TOKENS,
+    TRANSCRIPT,
+    TRANSCRIPT_TOKEN,
+    CaseFolder,
+    claim_files,
+    compose_case,
+    opened_files,
+    replace_case,
+    write_case,
+)
+from forensics.evidence.chain import head
+from forensics.evidence.journal import Journal
+from forensics.evidence.kit import Kit, write_kit
+from forensics.evidence.reproduce import judge, measure_answers, read_answers, read_pool
+from forensics.evidence.results import encode_measurement, encode_verdict
+from forensics.evidence.schema import AnswersRecord, Dated, OpenedShare, ScoreRecord
+from forensics.keys.claim import Claim
+from forensics.keys.folder import UnlockedKey
+from forensics.keys.opening import verify_opening
+from forensics.keys.timestamp import TimestampAuthority
+from forensics.methods import load_method
+from forensics.progress import Progress, silent
+from forensics.recording import (
+    UNKNOWN,
+    acquired_evidence,
+    asset_record,
+    control_records,
+    named_references,
+    release_date,
+    replays,
+    require_claim,
+    tool_record,
+)
+from forensics.records import Answers, Plan, Probe
+
+if TYPE_CHECKING:
+    from forensics.suspects import Suspect
+
+
+def make_kit(key: UnlockedKey, share: int = 0) -> Kit:
+    """Plans the probes of a share; the scoring secret is not used."""
+    claim = key.claim
+    probe_key, _ = key.secrets(share)
+    plan = load_method(claim.method).plan(probe_key, key.pool(share), claim.parameters)
+    return Kit(claim, key.folder.tokens, share, plan)
+
+
+def probes(key: UnlockedKey, out: Path, share: int = 0) -> Kit:
+    """Writes the kit of a share for an examiner who shall not see the scoring secret."""
+    kit = make_kit(key, share)
+    write_kit(out, kit.claim, kit.tokens, kit.share, kit.plan)
+    return kit
+
+
+def acquire(
+    kit: Kit,
+    suspect: "Suspect",
+    case: Path,
+    *,
+    actor: str = "examiner",
+    suspect_date: Dated = UNKNOWN,
+    budget: int | None = None,
+    resume: bool = False,
+    authority: TimestampAuthority | None = None,
+    progress: Progress = silent,
+) -> CaseFolder:
+    """Puts a kit's probes to a suspect and writes the sealed case of its answers.
+
+    Args:
+        budget: largest number of probes that may be asked.
+        resume: go on with what `CASE.partial` holds.
+        authority: stamps the transcript's head before anything is scored.
+
+    Raises:
+        UsageError: the plan exceeds the budget.
+        CaseError: the case exists, or an unfinished one is there and `resume` is not asked for.
+    """
+    if case.exists():
+        raise CaseError(f"{case} exists already.", "Choose another --case; a case is never overwritten.")
+    plan = kit.plan
+    if budget is not None and len(plan.probes) > budget:
+        raise UsageError(f"The plan has {len(plan.probes)} probes, the budget allows {budget}.", "Raise --budget.")
+    work = case.with_name(case.name + ".partial")
+    with Journal.open(work, plan_digest=plan.digest, suspect_digest=suspect.identity.digest, resume=resume) as journal:
+        with progress("Asking the suspect", len(plan.probes)) as advance:
+            advance(journal.recorded)
+            while journal.recorded < len(plan.probes):
+                first = journal.recorded
+                batch = plan.probes[first : first + plan.batch_size]
+                started = time.monotonic()
+                answers = suspect.answer(batch)
+                elapsed = time.monotonic() - started
+                journal.record(
+                    first,
+                    [probe.digest for probe in batch],
+                    encode_rows(answers),
+                    elapsed,
+                    form=encode_answers(answers),
+                )
+                advance(len(batch))
+        journal.finish(len(plan.probes))
+        transcript = journal.transcript()
+        form = journal.form or {}
+        rows = [row for chunk in journal.answered() for row in chunk]
+        answered = AnswersRecord.model_validate({**form, "values": rows})
+        token = authority.stamp(bytes.fromhex(head(transcript))) if authority else None
+        evidence = acquired_evidence(kit, suspect.identity, case.name, answered, transcript, token, suspect_date)
+        files = {TRANSCRIPT: transcript, **claim_files(kit.claim.core, kit.tokens)}
+        if token is not None:
+            files[TRANSCRIPT_TOKEN] = token
+        written = write_case(case, compose_case(evidence, files, actor=actor, action="acquire", moment=now()))
+        journal.discard()
+    return written
+
+
+def score(
+    key: UnlockedKey,
+    case: Path,
+    *,
+    actor: str = "owner",
+    references: Sequence[str] = (),
+    positive: str | None = None,
+    owner_undisputed: bool = False,
+    progress: Progress = silent,
+) -> CaseFolder:
+    """Scores a case's recorded answers with the share that was asked; the suspect is not asked again.
+
+    Args:
+        references: folders (or URIs) of independent models for gate G3, or of models that the claim names.
+        positive: the owner's marked model, as a control that must pass.
+        owner_undisputed: the instructions put the owner of the key beyond dispute.
+
+    Raises:
+        CaseError: the case belongs to another claim, or is sealed.
+        UsageError: the answers cannot belong to the claim, or a control is not what it is said to be.
+    """
+    from forensics.suspects import open_suspect
+
+    loaded, claim = CaseFolder.load(case), key.claim
+    evidence = loaded.evidence
+    require_claim(evidence, key.folder)
+    if loaded.closed:
+        raise CaseError("The case is sealed and cannot be scored again.", "Acquire a new case; it will name this one.")
+    share = evidence.plan.share
+    secrets, pool = key.secrets(share), key.pool(share)
+    plan = make_kit(key, share).plan
+    if plan.digest != evidence.plan.digest:
+        raise CaseError("The case's probes are not those of this key's share.", "Score it with the key of its kit.")
+    models = [open_suspect(name) for name in references]
+    named = named_references(key, plan, models)
+    measurement = measure_answers(claim, pool, *secrets, evidence.answers, named)
+    committed = {commitment.digest for commitment in claim.references}
+    independent = [model for model in models if model.identity.digest not in committed]
+    marked = open_suspect(positive) if positive else None
+    controls = control_records(key, share, plan, named, independent, marked, progress)
+    moment = now()
+    count = key.folder.log_examination(
+        moment=moment,
+        case=case.name,
+        suspect=evidence.suspect.digest,
+        transcript=evidence.transcript_head,
+        share=share,
+    )
+    asset = asset_record(key.folder)
+    dates = evidence.dates.model_copy(update={"release": release_date(asset)})
+    verdict = judge(
+        claim,
+        dates,
+        measurement,
+        controls,
+        opened=True,
+        replayed=replays(loaded, loaded.content[TRANSCRIPT]),
+        examinations=count,
+        owner_undisputed=owner_undisputed,
+    )
+    record = ScoreRecord(
+        created=utc(moment),
+        examinations=count,
+        owner_undisputed=owner_undisputed,
+        measurement=encode_measurement(measurement, disclose=loaded.opened),
+        verdict=encode_verdict(verdict),
+        controls=controls,
+    )
+    scored = evidence.revised(references=named, dates=dates, asset=asset, score=record)
+    public = claim_files(claim.core, key.folder.tokens, key.folder.asset, key.folder.asset_token)
+    files = {**loaded.files(), **public}
+    return replace_case(case, compose_case(scored, files, actor=actor, action="score", moment=moment))
+
+
+def open_case(key: UnlockedKey, case: Path, *, actor: str = "owner") -> CaseFolder:
+    """Discloses the share that a scored case was asked with: seed, salt, proof, pool, item scores.
+
+    Raises:
+        CaseError: the case is not scored, belongs to another claim, or is sealed.
+    """
+    loaded = CaseFolder.load(case)
+    evidence = loaded.evidence
+    require_claim(evidence, key.folder)
+    if evidence.score is None:
+        raise CaseError("The case is not scored yet.", "Run: forensics score KEY CASE.")
+    share = evidence.plan.share
+    measurement = measure_answers(
+        key.claim, key.pool(share), *key.secrets(share), evidence.answers, evidence.references
+    )
+    score_record = evidence.score.model_copy(update={"measurement": encode_measurement(measurement, disclose=True)})
+    opened = evidence.revised(share=OpenedShare.model_validate(key.opening(share)), score=score_record)
+    files = {**loaded.files(), **opened_files(share, key.pool(share))}
+    return replace_case(case, compose_case(opened, files, actor=actor, action="open", moment=now()))
+
+
+def examine(
+    key: UnlockedKey,
+    suspect: "Suspect",
+    case: Path,
+    *,
+    share: int = 0,
+    references: Sequence[str] = (),
+    positive: str | None = None,
+    owner_undisputed: bool = False,
+    progress: Progress = silent,
+    actor: str = "examiner",
+    **acquisition: Any,
+) -> CaseFolder:
+    """Probes, acquire and score in a row; a case that was acquired but not scored is only scored.
+
+    Args:
+        acquisition: further arguments of `acquire`.
+    """
+    acquired = case.exists() and acquisition.get("resume") and CaseFolder.load(case).evidence.score is None
+    if not acquired:
+        acquire(make_kit(key, share), suspect, case, actor=actor, progress=progress, **acquisition)
+    return score(
+        key,
+        case,
+        actor=actor,
+        references=references,
+        positive=positive,
+        owner_undisputed=owner_undisputed,
+        progress=progress,
+    )
+
+
+def repeat(case: Path, suspect: "Suspect", *, tolerance: float = 1e-4) -> dict[str, Any]:
+    """Asks a suspect again with an opened case's own probes and counts the answers that differ.
+
+    Args:
+        tolerance: largest difference of a score; 0 where the model files and libraries are the same.
+
+    Raises:
+        CaseError: no share is opened, so the probes are not known.
+    """
+    loaded = CaseFolder.load(case)
+    evidence = loaded.evidence
+    if evidence.share is None:
+        raise CaseError("The case is not opened, so its probes are not known here.", "Ask the owner to open a share.")
+    claim = Claim.parse(canonical_json(evidence.claim))
+    tokens = tuple(loaded.content[name] for name in TOKENS if name in loaded.content)
+    opening = verify_opening(claim, tokens, evidence.share.model_dump())
+    pool, complete = read_pool(evidence.share, loaded.content)
+    if not complete:
+        raise CaseError("The pool's files are not in the case.", "Ask for the whole case.")
+    plan = load_method(claim.method).plan(opening.probe_key, pool, claim.parameters)
+    then, again = read_answers(evidence.answers), ask(suspect, plan, label="Asking again")
+    same_build = suspect.identity.digest == evidence.suspect.digest and tool_record() == evidence.tool
+    allowed = 0.0 if same_build else tolerance
+    if again.values.shape != then.values.shape:
+        differing = len(plan.probes)
+    else:
+        gap = np.abs(again.values - then.values) > allowed
+        rows = gap.any(axis=1) if gap.ndim == 2 else gap
+        both = ~then.missing & ~again.missing
+        differing = int((rows & both).sum() + (then.missing != again.missing).sum())
+    return {
+        "probes": len(plan.probes),
+        "disagreements": differing,
+        "tolerance": allowed,
+        "same_model": suspect.identity.digest == evidence.suspect.digest,
+    }
+
+
+def ask(suspect: "Suspect", plan: Plan, progress: Progress = silent, label: str = "Asking a reference") -> Answers:
+    """Puts a whole plan to a model and returns its answers; nothing is recorded on the way."""
+    size = plan.batch_size
+    parts: list[Answers] = []
+    with progress(label, len(plan.probes)) as advance:
+        for start in range(0, len(plan.probes), size):
+            batch: Sequence[Probe] = plan.probes[start : start + size]
+            parts.append(suspect.answer(batch))
+            advance(len(batch))
+    return join_answers(parts)

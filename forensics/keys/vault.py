@@ -1,0 +1,136 @@
+"""The encrypted files of a key folder, in the age format.
+
+`key.age` holds seeds, salts and an age identity, under the passphrase; `pool.age` holds the pools, under that identity.
+So the passphrase opens both, and its deliberately slow derivation runs once.
+"""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pyrage
+
+from forensics.canonical import canonical_json, parse_json
+from forensics.errors import KeyFolderError
+from forensics.keys.claim import Frozen
+from forensics.keys.shares import SEED_BYTES, Share
+from forensics.records import Pool, PoolItem
+
+_SECRET, _POOLS = "forensics-key/1", "forensics-pools/1"
+_RESTORE = "Restore the key folder from a copy."
+
+
+@dataclass(frozen=True)
+class Secret:
+    """What `key.age` holds.
+
+    Attributes:
+        identity: age identity that opens `pool.age`.
+    """
+
+    shares: tuple[Share, ...] = field(repr=False)
+    identity: str = field(repr=False)
+
+
+class _ShareRecord(Frozen):
+    seed: str
+    salt: str
+
+
+class _SecretRecord(Frozen):
+    format: str
+    claim: str
+    shares: list[_ShareRecord]
+    pool_identity: str
+
+
+class _ItemRecord(Frozen):
+    media_type: str
+    label: int | None
+    data: str
+
+
+class _PoolsRecord(Frozen):
+    format: str
+    pools: list[list[_ItemRecord]]
+
+
+def seal(claim: str, shares: Sequence[Share], pools: Sequence[Pool], passphrase: str) -> tuple[bytes, bytes]:
+    """Returns the content of `key.age` and `pool.age`.
+
+    The passphrase goes through scrypt at age's default work factor, about a second.
+
+    Args:
+        claim: digest C, by which a key.age in the wrong folder is noticed.
+
+    Raises:
+        KeyFolderError: the passphrase is empty.
+    """
+    require_passphrase(passphrase)
+    identity = pyrage.x25519.Identity.generate()
+    secret = {
+        "format": _SECRET,
+        "claim": claim,
+        "shares": [{"seed": share.seed.hex(), "salt": share.salt.hex()} for share in shares],
+        "pool_identity": str(identity),
+    }
+    rows = [[_row(item) for item in pool.items] for pool in pools]
+    sealed_pools: bytes = pyrage.encrypt(canonical_json({"format": _POOLS, "pools": rows}), [identity.to_public()])
+    sealed_secret: bytes = pyrage.passphrase.encrypt(canonical_json(secret), passphrase)
+    return sealed_secret, sealed_pools
+
+
+def unseal(sealed: bytes, passphrase: str, claim: str) -> Secret:
+    """Opens `key.age`, which takes about a second.
+
+    Raises:
+        KeyFolderError: the passphrase is empty or wrong, or the file is damaged or belongs to another claim.
+    """
+    require_passphrase(passphrase)
+    try:
+        raw = pyrage.passphrase.decrypt(sealed, passphrase)
+    except pyrage.DecryptError as error:
+        raise KeyFolderError(
+            "The passphrase is wrong, or key.age is damaged.",
+            "Check the passphrase; if it is right, restore the key folder from a copy.",
+        ) from error
+    try:
+        record = _SecretRecord.model_validate(parse_json(raw))
+        shares = tuple(Share(seed=bytes.fromhex(row.seed), salt=bytes.fromhex(row.salt)) for row in record.shares)
+        if record.format != _SECRET or any(len(part) != SEED_BYTES for row in shares for part in (row.seed, row.salt)):
+            raise ValueError("another format")
+    except ValueError as error:
+        raise KeyFolderError("key.age holds something else than the secret of a key.", _RESTORE) from error
+    if record.claim != claim:
+        raise KeyFolderError("key.age belongs to another claim.", _RESTORE)
+    return Secret(shares, record.pool_identity)
+
+
+def unseal_pools(sealed: bytes, identity: str) -> tuple[Pool, ...]:
+    """Opens `pool.age` with the identity from `key.age`.
+
+    Raises:
+        KeyFolderError: the file is damaged or belongs to another key.
+    """
+    try:
+        raw = pyrage.decrypt(sealed, [pyrage.x25519.Identity.from_str(identity)])
+        record = _PoolsRecord.model_validate(parse_json(raw))
+        if record.format != _POOLS:
+            raise ValueError("another format")
+        return tuple(Pool(tuple(map(_item, rows))) for rows in record.pools)
+    except (pyrage.DecryptError, pyrage.IdentityError, ValueError) as error:
+        raise KeyFolderError("pool.age is damaged or belongs to another key.", _RESTORE) from error
+
+
+def require_passphrase(passphrase: str) -> None:
+    """Raises KeyFolderError where a passphrase is empty or blank."""
+    if not passphrase.strip():
+        raise KeyFolderError("The passphrase is empty.", "Give one: whoever has it and the key folder has the secret.")
+
+
+def _row(item: PoolItem) -> dict[str, str | int | None]:
+    return {"media_type": item.media_type, "label": item.label, "data": base64.b64encode(item.data).decode()}
+
+
+def _item(row: _ItemRecord) -> PoolItem:
+    return PoolItem(base64.b64decode(row.data, validate=True), row.media_type, row.label)

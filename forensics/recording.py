@@ -1,0 +1,248 @@
+"""Building the records of a case: who made what, when, with which tool, and how the controls fared."""
+
+import platform
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+from forensics import __version__
+from forensics.canonical import decimal, now, parse_json, sha256, utc
+from forensics.codec import encode_answers, encode_identity
+from forensics.errors import CaseError, UsageError
+from forensics.evidence.case import CaseFolder
+from forensics.evidence.chain import head, verify_chain
+from forensics.evidence.kit import Kit
+from forensics.evidence.reproduce import measure_answers
+from forensics.evidence.schema import (
+    AnswersRecord,
+    AssetRecord,
+    ControlRecord,
+    Dated,
+    Dates,
+    Evidence,
+    IdentityRecord,
+    PlanRecord,
+    ReferenceRecord,
+    TokenRecord,
+)
+from forensics.keys.asset import Asset
+from forensics.keys.folder import KeyFolder, UnlockedKey
+from forensics.keys.timestamp import verify_token
+from forensics.progress import Progress
+from forensics.records import Answers, Identity, Measurement, Plan
+
+if TYPE_CHECKING:
+    from forensics.suspects import Suspect
+
+UNKNOWN = Dated(value=None, source="not stated")
+_PACKAGES = ("numpy", "scipy", "torch", "transformers")
+
+
+def tool_record() -> dict[str, str]:
+    """Returns what was used: tool, Python, system, and the libraries that can change a number."""
+    found = {
+        "model-forensics": __version__,
+        "python": platform.python_version(),
+        "system": platform.platform(terse=True),
+    }
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def token_record(der: bytes, digest: str) -> TokenRecord:
+    """Returns a verified token as a record.
+
+    Args:
+        digest: what it is over, 64 hexadecimal digits.
+    """
+    token = verify_token(der, bytes.fromhex(digest))
+    return TokenRecord(
+        authority=token.authority,
+        fingerprint=token.fingerprint,
+        gen_time=utc(token.gen_time),
+        policy=token.policy,
+        serial=str(token.serial),
+        demonstration=token.demonstration,
+    )
+
+
+def acquired_evidence(
+    kit: Kit,
+    identity: Identity,
+    name: str,
+    answers: AnswersRecord,
+    transcript: bytes,
+    token: bytes | None,
+    suspect_date: Dated,
+) -> Evidence:
+    """Returns the evidence of a case that was acquired and not scored: answers and digests, no secret."""
+    stamps = [token_record(der, kit.claim.digest) for der in kit.tokens]
+    moment, newest = utc(now()), head(transcript)
+    claimed = Dated(value=stamps[0].gen_time, source="timestamp over the claim") if stamps else UNKNOWN
+    return Evidence(
+        schema_version="forensics-evidence/1",
+        case=name,
+        created=moment,
+        tool=tool_record(),
+        claim=kit.claim.model_dump(mode="json"),
+        claim_digest=kit.claim.digest,
+        binding=kit.claim.binding,
+        tokens=stamps,
+        asset=None,
+        dates=Dates(token=claimed, release=UNKNOWN, suspect=suspect_date),
+        suspect=IdentityRecord.model_validate(encode_identity(identity)),
+        plan=PlanRecord(
+            digest=kit.plan.digest,
+            share=kit.share,
+            batch_size=kit.plan.batch_size,
+            probes=[probe.digest for probe in kit.plan.probes],
+        ),
+        acquired=Dated(value=moment, source="clock of the examining machine"),
+        transcript_head=newest,
+        transcript_token=token_record(token, newest) if token else None,
+        answers=answers,
+        references=[],
+        score=None,
+        share=None,
+    )
+
+
+def named_references(key: UnlockedKey, plan: Plan, given: Sequence["Suspect"]) -> list[ReferenceRecord]:
+    """Returns the models that the claim names, with their answers: from the key folder, or from models given now.
+
+    Raises:
+        UsageError: one is neither in the key folder nor among the models given.
+    """
+    from forensics.examination import ask
+
+    records: list[ReferenceRecord] = []
+    for commitment in key.folder.claim.references:
+        stored = key.folder.reference(commitment.role)
+        if stored is not None:
+            body = parse_json(stored)
+            identity, answers = body["identity"], body["answers"]
+        else:
+            model = next((each for each in given if each.identity.digest == commitment.digest), None)
+            if model is None:
+                raise UsageError(
+                    f"The answers of the claim's {commitment.role} are not in the key folder.",
+                    "Name its model folder with --reference.",
+                )
+            identity, answers = encode_identity(model.identity), encode_answers(ask(model, plan))
+        record = ReferenceRecord(
+            role=commitment.role,
+            identity=IdentityRecord.model_validate(identity),
+            answers=AnswersRecord.model_validate(answers),
+        )
+        if record.identity.digest != commitment.digest or len(record.answers.values) != len(plan.probes):
+            raise UsageError(
+                f"The answers kept for the {commitment.role} are not those of the model that the claim names.",
+                "Remove them from the key folder and name the model with --reference.",
+            )
+        records.append(record)
+    return records
+
+
+def control_records(
+    key: UnlockedKey,
+    share: int,
+    plan: Plan,
+    named: Sequence[ReferenceRecord],
+    independent: Sequence["Suspect"],
+    positive: "Suspect | None",
+    progress: Progress,
+) -> list[ControlRecord]:
+    """Scores the controls by the deciding statistic: marked model, unmarked predecessor, independent models.
+
+    Raises:
+        UsageError: the positive control is not the marked model that the owner recorded.
+    """
+    from forensics.examination import ask
+
+    claim, pool, secrets = key.folder.claim, key.pool(share), key.secrets(share)
+
+    def scored(
+        role: str, identity: Identity | IdentityRecord, answers: Answers | AnswersRecord, source: str
+    ) -> ControlRecord:
+        if isinstance(identity, Identity):
+            identity = IdentityRecord.model_validate(encode_identity(identity))
+        if isinstance(answers, Answers):
+            answers = AnswersRecord.model_validate(encode_answers(answers))
+        found: Measurement = measure_answers(claim, pool, *secrets, answers, named)
+        body = {
+            "role": role,
+            "identity": identity,
+            "provenance": source,
+            "matched": found.matched,
+            "n": found.n,
+            "p_value": decimal(found.p_value),
+            "effect": decimal(found.effect.value),
+            "answers": answers,
+        }
+        return ControlRecord.model_validate(body)
+
+    records: list[ControlRecord] = []
+    if positive is not None:
+        asset = asset_record(key.folder)
+        if asset is None or asset.digest != positive.identity.digest:
+            raise UsageError(
+                "The positive control is not the marked model that the key folder records.",
+                "Name the folder that `forensics embed` wrote.",
+            )
+        records.append(
+            scored(
+                "positive", positive.identity, ask(positive, plan, progress), "recorded by the owner after embedding"
+            )
+        )
+    for reference in named:
+        records.append(
+            scored("predecessor", reference.identity, reference.answers, f"{reference.role}, named in the claim")
+        )
+    for model in independent:
+        answers = ask(model, plan, progress)
+        records.append(scored("reference", model.identity, answers, "given by the examiner as independent"))
+    return records
+
+
+def asset_record(folder: KeyFolder) -> AssetRecord | None:
+    """Returns what the owner recorded of the marked model, with its verified token."""
+    raw, token = folder.asset, folder.asset_token
+    if raw is None:
+        return None
+    asset = Asset.parse(raw)
+    dated = token_record(token, sha256(raw)) if token is not None else None
+    return AssetRecord(digest=asset.digest, created=asset.created, token=dated)
+
+
+def release_date(asset: AssetRecord | None) -> Dated:
+    """Returns the earliest time at which the marked model can have been released: when it was recorded."""
+    if asset is None:
+        return Dated(value=None, source="no record of a marked model")
+    if asset.token is not None:
+        return Dated(value=asset.token.gen_time, source="timestamp over the record of the marked model")
+    return Dated(value=asset.created, source="the owner's record of the marked model")
+
+
+def replays(case: CaseFolder, transcript: bytes) -> bool:
+    """Tells whether the transcript is whole and its answers are those of the evidence."""
+    entries = verify_chain(transcript)
+    rows = [row for entry in entries if entry["event"] == "batch" for row in entry["rows"]]
+    return rows == case.evidence.answers.values and head(transcript) == case.evidence.transcript_head
+
+
+def require_claim(evidence: Evidence, folder: KeyFolder) -> None:
+    """Refuses a case of another claim.
+
+    Raises:
+        CaseError: the case's claim is not the key's.
+    """
+    if evidence.claim_digest != folder.claim.digest:
+        theirs, ours = evidence.claim.get("method"), folder.claim.method
+        other = "belongs to another key"
+        if theirs != ours:
+            other = f"was made with a key for '{theirs}', this key is for '{ours}'"
+        raise CaseError(f"The case {other}.", "Use the key whose kit the examiner used.")

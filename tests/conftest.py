@@ -1,0 +1,20 @@
+"""Fixtures shared by several rooms."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import numpy as np
+import pytest
+
+from forensics.images import encode_png
+from forensics.records import Pool, PoolItem
+
+
+@pytest.fixture(scope="session")
+def digits_pool() -> Pool:
+    """Sixteen 16 x 16 grey images with labels 0 to 3, from a fixed generator."""
+    rng = np.random.default_rng(3)
+    images = rng.integers(0, 256, (16, 16, 16, 1), dtype=np.uint8)
+    return Pool(tuple(PoolItem(encode_png(image), "image/png", index % 4) for index, image in enumerate(images)))

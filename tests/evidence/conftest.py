@@ -1,0 +1,165 @@
+"""A small complete line, made once: key, kit, acquisition, score, opened and sealed case."""
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from forensics.canonical import canonical_json, sha256, through_decimals
+from forensics.codec import encode_answers, encode_identity
+from forensics.evidence.schema import Dated
+from forensics.evidence.seal import seal_case
+from forensics.evidence.signer import load_signer
+from forensics.examination import acquire, make_kit, open_case, score
+from forensics.keys.claim import ReferenceCommitment
+from forensics.keys.demonstration import DemonstrationAuthority
+from forensics.keys.folder import KeyFolder, UnlockedKey, create_key
+from forensics.methods.ofsw import CLEAN, METHOD, derive_kernels, derive_payload, derive_triggers
+from forensics.records import AnswerKind, Answers, Identity, Plan, Pool, PoolItem, Probe
+from forensics.rules import draft_rule
+
+LABELS = ("zero", "one", "two", "three")
+PASSPHRASE = "correct horse"
+MOMENT = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
+
+
+class RecordedSuspect:
+    """Answers every probe of a plan from a table."""
+
+    def __init__(self, name: str, plan: Plan, values: np.ndarray, missing: Sequence[int] = ()) -> None:
+        self.identity = identity(name)
+        self._rows = {probe.digest: index for index, probe in enumerate(plan.probes)}
+        self._values = values
+        self._missing = frozenset(missing)
+        self.asked: list[str] = []
+
+    def answer(self, probes: Sequence[Probe]) -> Answers:
+        rows = [self._rows[probe.digest] for probe in probes]
+        self.asked += [probe.digest for probe in probes]
+        values = self._values[rows].copy()
+        missing = np.array([row in self._missing for row in rows], dtype=np.bool_)
+        values[missing] = np.nan
+        return Answers(AnswerKind.LOGITS, values, missing, LABELS)
+
+
+def identity(name: str) -> Identity:
+    files = {"model.safetensors": (sha256(name.encode()), 4096)}
+    return Identity("folder", name, sha256(f"manifest of {name}".encode()), {"architecture": "ResNet"}, files)
+
+
+def marked_logits(key: UnlockedKey, pool: Pool, strength: float, seed: int = 5) -> np.ndarray:
+    """Logits whose true label stands out where kernel and payload agree, on a background of noise."""
+    probe_key, score_key = key.secrets()
+    parameters = key.claim.parameters
+    kernels, bits = derive_kernels(probe_key, parameters), derive_payload(score_key, parameters)
+    rng, rows = np.random.default_rng(seed), []
+    for bank, place in enumerate(derive_triggers(probe_key, pool, parameters)):
+        for push in strength * (kernels[bank] @ (2 * bits - 1)):
+            row = rng.normal(scale=0.3, size=len(LABELS))
+            row[pool.items[place].label] += push
+            rows.append(row)
+    return through_decimals(np.array(rows))
+
+
+def noise_logits(n: int, seed: int) -> np.ndarray:
+    return through_decimals(np.random.default_rng(seed).normal(size=(n, len(LABELS))))
+
+
+@dataclass(frozen=True)
+class Line:
+    """What the tests share; nothing in it may be changed, copy first."""
+
+    root: Path
+    key: UnlockedKey
+    authority: DemonstrationAuthority
+    suspect: RecordedSuspect
+    acquired: Path
+    scored: Path
+    opened: Path
+    sealed: Path
+    trust: Path
+    signer: Path
+
+
+@pytest.fixture(scope="session")
+def authority() -> DemonstrationAuthority:
+    return DemonstrationAuthority.create()
+
+
+def make_key(path: Path, pool: Pool, authorities: Sequence[DemonstrationAuthority], shares: int = 1) -> UnlockedKey:
+    """A key of 16 bits in 3 banks whose clean checkpoint answered with noise."""
+    clean = identity("clean checkpoint")
+    size = len(pool.items) // shares
+    pools = [Pool(pool.items[index * size : (index + 1) * size]) for index in range(shares)]
+    parameters = METHOD.parameters({"bits": 16, "banks": 3}, pools[0], LABELS)
+    folder = create_key(
+        path,
+        owner="Aster Analytics",
+        method="ofsw",
+        method_version="1",
+        parameters=parameters,
+        labels=LABELS,
+        preprocessing="8-bit PNG",
+        pools=pools,
+        references=[ReferenceCommitment(role=CLEAN, digest=clean.digest, description="unmarked")],
+        rule=draft_rule(METHOD.spec, 16, alpha="1e-3", grinding=0, references=0),
+        authorities=list(authorities),
+        binding="demonstration" if authorities else "self-dated",
+        passphrase=PASSPHRASE,
+        now=MOMENT,
+    )
+    key = folder.unlock(PASSPHRASE)
+    plan = make_kit(key).plan
+    answers = RecordedSuspect("clean checkpoint", plan, noise_logits(len(plan.probes), 1)).answer(plan.probes)
+    body = {"role": CLEAN, "identity": encode_identity(clean), "answers": encode_answers(answers)}
+    folder.save_reference(CLEAN, canonical_json(body))
+    return key
+
+
+@pytest.fixture(scope="session")
+def line(tmp_path_factory: pytest.TempPathFactory, digits_pool: Pool, authority: DemonstrationAuthority) -> Line:
+    root = tmp_path_factory.mktemp("line")
+    key = make_key(root / "key", digits_pool, [authority])
+    key.folder.record_asset(sha256(b"marked model"), MOMENT, authority)
+    kit = make_kit(key)
+    suspect = RecordedSuspect("suspect", kit.plan, marked_logits(key, digits_pool, 2.0), missing=[7])
+    states = {name: root / name for name in ("acquired", "scored", "opened", "sealed")}
+    acquire(
+        kit,
+        suspect,
+        states["acquired"],
+        authority=authority,
+        suspect_date=Dated(value="2100-01-01", source="first seen on the respondent's site"),
+    )
+    shutil.copytree(states["acquired"], states["scored"])
+    score(key, states["scored"])
+    shutil.copytree(states["scored"], states["opened"])
+    open_case(key, states["opened"])
+    shutil.copytree(states["opened"], states["sealed"])
+    signer, trust = root / "signer.p12", root / "root.pem"
+    signer.write_bytes(authority.signer_p12(PASSPHRASE))
+    trust.write_bytes(authority.root_pem)
+    seal_case(states["sealed"], load_signer(signer, PASSPHRASE), authority, actor="examiner", moment=datetime.now(UTC))
+    return Line(root=root, key=key, authority=authority, suspect=suspect, trust=trust, signer=signer, **states)
+
+
+@pytest.fixture
+def copy_of(tmp_path: Path) -> Callable[[Path], Path]:
+    """Returns a function that copies a case into the test's own folder."""
+
+    def copy(case: Path, name: str = "CASE") -> Path:
+        target = tmp_path / name
+        shutil.copytree(case, target)
+        return target
+
+    return copy
+
+
+@pytest.fixture(scope="session")
+def relabelled_pool(digits_pool: Pool) -> Pool:
+    """A pool with text items in it, for the parts that do not care what is asked."""
+    return Pool((*digits_pool.items, PoolItem("a word".encode(), "text/plain", None)))
