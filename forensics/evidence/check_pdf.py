@@ -128,10 +128,8 @@ def _read_content(raw: bytes, signed: SignedPdf) -> ReportContent:
     if not embedded.pkcs7_content.startswith(signed.contents):
         raise PdfFault("The signature that a reader sees is not the one that covers the file.")
     embedded.compute_integrity_info()
-    if (
-        embedded.coverage != SignatureCoverageLevel.ENTIRE_FILE
-        or reader.total_revisions != embedded.signed_revision + 1
-    ):
+    last = reader.total_revisions == embedded.signed_revision + 1
+    if embedded.coverage != SignatureCoverageLevel.ENTIRE_FILE or not last:
         raise PdfFault("The file was changed after it was signed.")
     if embedded.docmdp_level is None or embedded.docmdp_level.value != _NO_CHANGES:
         raise PdfFault("The signature is no certification that forbids changes.")
@@ -155,7 +153,7 @@ def _read_content(raw: bytes, signed: SignedPdf) -> ReportContent:
 def _only_attachment(root: Any) -> tuple[str, Any]:
     names = root["/Names"]["/EmbeddedFiles"]["/Names"]
     associated = root["/AF"]
-    if len(names) != 2 or len(associated) != 1:  # noqa: PLR2004 - one name and one file
+    if len(names) != 2 or len(associated) != 1:
         raise PdfFault("The file does not carry exactly one attachment.")
     if names.raw_get(1).reference != associated.raw_get(0).reference:
         raise PdfFault("The attachment that the document names is not the one that it carries.")

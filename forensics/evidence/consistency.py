@@ -192,8 +192,9 @@ def _models(parts: Parts) -> Iterator[str]:
             yield "The predecessor is none of the models that the claim names."
     if score.measurement.n != parts.claim.rule.n:
         yield "The measurement is over another number of units than the claim fixed."
-    if evidence.share is None and (score.measurement.items is not None or score.measurement.target is not None):
-        yield "The measurement discloses what the key drew, although no share is opened."
+    disclosed = [field is not None for field in (score.measurement.items, score.measurement.target)]
+    if disclosed != [evidence.share is not None] * 2:
+        yield "Item scores and what the key drew are disclosed without an opened share, or missing with one."
 
 
 def _share(parts: Parts) -> Iterator[str]:

@@ -26,12 +26,14 @@ def conclude(evidence: Evidence, claim: Claim) -> str:
     if evidence.score is None:
         return f"No conclusion: the answers of {suspect} were recorded and sealed; they have not been scored."
     measurement, verdict = evidence.score.measurement, evidence.score.verdict
-    count = f"{integer(measurement.matched)} of {integer(measurement.n)} secret {UNITS.get(measurement.test, 'units')} agree"
+    units = UNITS.get(measurement.test, "units")
+    count = f"{integer(measurement.matched)} of {integer(measurement.n)} secret {units} agree"
     by_chance = f"chance alone would give so much agreement in {chance_in_words(measurement.p_value)} cases"
     key = f"the secret key of {clean(claim.owner, 80)}"
     if verdict.outcome == "SUPPORTED":
         sentences = [
-            f"The answers of {suspect} support the claim that information from {key} reached it: {count}, and {by_chance}."
+            f"The answers of {suspect} support the claim that information from {key} reached it: {count}, "
+            f"and {by_chance}."
         ]
         if evidence.binding == "self-dated" and evidence.score.owner_undisputed:
             sentences.append("By the instructions, the owner of the key is not in dispute.")

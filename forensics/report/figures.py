@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fractions import Fraction
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 from forensics.report.assets import environment
 from forensics.report.tables import Event, Table
@@ -134,9 +134,7 @@ def draw_scores(items: Sequence[str], target: Sequence[int]) -> Figure:
     )
     edges = [reach * (index - 4) / 4 for index in range(9)]
     merged = [sum(counts[index * 3 : index * 3 + 3]) for index in range(8)]
-    ranges = tuple(
-        f"{number(repr(low), 2)} to {number(repr(high), 2)}" for low, high in zip(edges, edges[1:], strict=False)
-    )
+    ranges = tuple(f"{number(repr(low), 2)} to {number(repr(high), 2)}" for low, high in pairwise(edges))
     agreed = sum(score > TIE for score in scores)
     return Figure(
         name="scores.svg",
@@ -256,7 +254,7 @@ def draw_timeline(events: Sequence[Event]) -> Figure:
         svg=_draw("timeline.svg.j2", height=170, marks=marks),
         height=170,
         alt="Timeline: " + "; ".join(f"{event.label}: {moment(event.value or '')}" for event in known) + ".",
-        caption="The dates of this case in order; spacing is not to scale. Full dots are the dates that gate G1 compares.",
+        caption="The dates of this case in order; spacing is not to scale. Gate G1 compares the full dots.",
         table=Table(("Event", "Date", "Source"), rows),
     )
 

@@ -1,4 +1,4 @@
-"""From the view model to PDF/A-3a: HTML by Jinja, pages by WeasyPrint, nothing fetched but our own fonts and figures."""
+"""From the view model to PDF/A-3a: HTML by Jinja, pages by WeasyPrint, our own fonts and figures and nothing else."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -15,7 +15,7 @@ from forensics.canonical import utc
 from forensics.errors import UsageError
 from forensics.evidence.certificates import is_demonstration
 from forensics.evidence.signed_pdf import read_signed_pdf
-from forensics.evidence.signer import AuthorityTimeStamper
+from forensics.evidence.signer import AuthorityTimeStamper, signer_certificate
 from forensics.keys.timestamp import TimestampAuthority
 from forensics.report.assets import environment
 from forensics.report.render import STAMP, layout
@@ -72,7 +72,7 @@ def sign_pdf(
         AuthorityError: the time stamp authority failed.
         CheckFailed: the result is not one that `check` would accept; nothing is returned then.
     """
-    certificate = x509.load_der_x509_certificate(signer.signing_cert.dump())
+    certificate = signer_certificate(signer)
     if not certificate.not_valid_before_utc <= at <= certificate.not_valid_after_utc:
         raise UsageError(
             f"The signing certificate is valid from {utc(certificate.not_valid_before_utc)} to "
@@ -128,11 +128,7 @@ async def _sign(
         docmdp_permissions=MDPPerm.NO_CHANGES,
         reason="Author of this report",
     )
-    box = tuple(
-        round(part * _POINTS, 2)
-        for part in (STAMP.left, STAMP.bottom, STAMP.left + STAMP.width, STAMP.bottom + STAMP.height)
-    )
-    field = SigFieldSpec(FIELD, on_page=0, box=box if facts.visible else None)
+    field = SigFieldSpec(FIELD, on_page=0, box=_corners() if facts.visible else None)
     with tempfile.TemporaryDirectory() as folder:
         style: Any = None
         if facts.visible:
@@ -156,7 +152,14 @@ async def _sign(
             document_digest=digest.document_digest, pdf_cms_signed_attrs=PdfCMSSignedAttributes(signing_time=at)
         )
         await finished.post_signature_processing(output)
-    return bytes(output.getvalue())
+    output.seek(0)
+    return bytes(output.read())
+
+
+def _corners() -> tuple[int, int, int, int]:
+    """Lower left and upper right corner of the stamp, in whole points, as pyHanko wants them."""
+    left, bottom = round(STAMP.left * _POINTS), round(STAMP.bottom * _POINTS)
+    return left, bottom, left + round(STAMP.width * _POINTS), bottom + round(STAMP.height * _POINTS)
 
 
 def _filling() -> Any:

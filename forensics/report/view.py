@@ -9,28 +9,19 @@ from forensics.evidence.schema import Evidence
 from forensics.keys.claim import Claim
 from forensics.report.conclusion import WARNINGS, conclude
 from forensics.report.details import Details
-from forensics.report.exhibits import (
-    Annex,
-    Exhibits,
-    Registration,
-    make_annex,
-    make_events,
-    make_exhibits,
-    make_registration,
-)
+from forensics.report.exhibits import Annex, Exhibits, make_annex, make_exhibits
 from forensics.report.figures import TIE, Figure, draw_bits, draw_null, draw_scores, draw_timeline, signed_scores
 from forensics.report.findings import (
     COUNT_TESTS,
-    Alternative,
     ErrorRates,
     Results,
-    make_alternatives,
     make_error_rates,
-    make_limitations,
     make_results,
     passing_limit,
 )
 from forensics.report.people import Examiner, Instructions, day, make_examiner, make_instructions
+from forensics.report.registration import Registration, make_events, make_registration
+from forensics.report.reservations import Alternative, make_alternatives, make_limitations
 from forensics.report.tables import Row
 from forensics.report.text import chance_in_words, clean, groups, moment, sentence
 
@@ -255,13 +246,13 @@ def _cover(evidence: Evidence, claim: Claim, details: Details) -> tuple[Row, ...
 def _figures(evidence: Evidence, claim: Claim) -> tuple[dict[str, Figure], dict[str, str]]:
     figures = {"timeline": draw_timeline(make_events(evidence))}
     notes: dict[str, str] = {}
-    measurement = evidence.score.measurement if evidence.score else None
-    if measurement is None:
+    if evidence.score is None:
         return figures, {"null": "Nothing was scored.", "bits": "Nothing was scored."}
+    measurement = evidence.score.measurement
     if measurement.test in COUNT_TESTS:
-        figures["null"] = draw_null(
-            measurement.n, measurement.effect.chance, measurement.matched, measurement.p_value, passing_limit(claim)
-        )
+        limit = passing_limit(claim, evidence.score.verdict.examinations)
+        chance, p_value = measurement.effect.chance, measurement.p_value
+        figures["null"] = draw_null(measurement.n, chance, measurement.matched, p_value, limit)
     else:
         notes["null"] = "The deciding statistic is no count, so that the distribution by chance is not drawn."
     if measurement.items is None or measurement.target is None:

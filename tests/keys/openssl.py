@@ -62,8 +62,9 @@ class OpenSsl:
         kind = "ec" if curve else key
         self.run("req", "-newkey", kind, *curve, "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.csr",
                  "-subj", f"/O=Test/CN={name}", "-config", "openssl.cnf")  # fmt: skip
-        self.run("x509", "-req", "-in", f"{name}.csr", "-CA", "root.pem", "-CAkey", "root.key", "-CAcreateserial",
-                 "-out", f"{name}.pem", "-days", "3650", "-extfile", "openssl.cnf", "-extensions", extensions)  # fmt: skip
+        self.run("x509", "-req", "-in", f"{name}.csr", "-CA", "root.pem", "-CAkey", "root.key", "-days", "3650",
+                 "-CAcreateserial", "-out", f"{name}.pem", "-extfile", "openssl.cnf",
+                 "-extensions", extensions)  # fmt: skip
 
     def reply(self, request: bytes, name: str = "tsa", config: str = "openssl.cnf", chain: bool = True) -> bytes:
         """Returns the TimeStampResp of `openssl ts -reply`."""

@@ -18,6 +18,8 @@ from tests.keys.openssl import OpenSsl
 
 DIGEST = hashlib.sha256(CONTENT).digest()
 
+pytestmark = pytest.mark.filterwarnings("ignore:Parsed a serial number which wasn't positive")
+
 
 def digest_of(name: str) -> bytes:
     return hashlib.new(name, CONTENT).digest()
@@ -50,7 +52,7 @@ def edited(der: bytes, edit: Callable[[cms.SignedData], None]) -> bytes:
     """The same structure after an edit, encoded validly again."""
     info = cms.ContentInfo.load(der)
     edit(info["content"])
-    return info.dump(force=True)
+    return info.dump()
 
 
 @pytest.mark.parametrize("name", ["tsa", "tsa-ec"])
@@ -200,7 +202,7 @@ def test_doubled_or_reordered_certificates_are_refused(openssl: OpenSsl, signatu
     def double(signed: cms.SignedData) -> None:
         signed["certificates"].append(signed["certificates"][0].copy())
 
-    with pytest.raises(CmsError, match="twice|another certificate"):
+    with pytest.raises(CmsError, match=r"twice|another certificate"):
         read_token(edited(token, double))
     one, two = (choice.dump() for choice in cms.ContentInfo.load(signature)["content"]["certificates"])
     with pytest.raises(CmsError, match="accepted form"):

@@ -22,8 +22,9 @@ def render_recompute(method: str) -> bytes:
         UsageError: the method has no such file.
     """
     folder = resources.files(__package__)
-    part = folder / f"{method}.py"
-    if not method.isidentifier() or method == "common" or not part.is_file():
+    name = method.replace("-", "_")
+    part = folder / f"{name}.py"
+    if not name.isidentifier() or name in ("common", "__init__") or not part.is_file():
         raise UsageError(f"There is no recompute script for the method '{method}'.", "Add one beside the others.")
     opening, common = _split((folder / "common.py").read_text("utf-8"))
     _, own = _split(part.read_text("utf-8"))

@@ -141,13 +141,12 @@ def main(measure: Callable[..., Measured]) -> int:
     asked = canonical({"batch_size": plan["batch_size"], "probes": plan["probes"]})
     compare("list of probes", sha256(asked).hex(), plan["digest"])
     compare("number of answers", len(evidence["answers"]["values"]), len(plan["probes"]))
+    recorded = (evidence["score"] or sys.exit("This case holds no score."))["measurement"]
     items, target, matched, p = measure(probe, score, claim, share, evidence)
-    recorded = evidence["score"]["measurement"]
     compare("what the key drew", "".join(map(str, target)), "".join(map(str, recorded["target"])))
     gap = max(abs(ours - float(theirs)) for ours, theirs in zip(items, recorded["items"], strict=True))
     compare(f"{len(items)} item scores, largest difference {gap:.1e}", gap <= 1e-9 * max(map(abs, items)), True)
-    compare("units", len(target), recorded["n"])
-    compare("matched", matched, recorded["matched"])
+    compare("matched, of units", (matched, len(target)), (recorded["matched"], recorded["n"]))
     compare("p-value", max(float(p), 2.0**-128), recorded["p_value"])
     sys.stdout.write(f"The p-value is exactly {p.numerator} / {p.denominator}.\n")
     sys.stdout.write("This shows that the numbers follow from the recorded answers, not that the suspect gave them.\n")
