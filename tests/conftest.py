@@ -18,3 +18,11 @@ def digits_pool() -> Pool:
     rng = np.random.default_rng(3)
     images = rng.integers(0, 256, (16, 16, 16, 1), dtype=np.uint8)
     return Pool(tuple(PoolItem(encode_png(image), "image/png", index % 4) for index, image in enumerate(images)))
+
+
+@pytest.fixture(scope="session")
+def line(tmp_path_factory: pytest.TempPathFactory):
+    """A marked model, its key and its predecessor; see `tests/line.py`."""
+    from tests.line import build_line
+
+    return build_line(tmp_path_factory.mktemp("line"))

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 
 from forensics.canonical import sha256
+from forensics.evidence.certificates import printable
 from forensics.evidence.custody import CUSTODY, EVIDENCE, is_sealed
 from forensics.evidence.schema import Evidence
 
@@ -86,7 +87,7 @@ def _manifest(files: Mapping[str, bytes]) -> bytes:
 def _info(payload: Mapping[str, bytes], evidence: Evidence) -> bytes:
     size = sum(len(content) for content in payload.values())
     lines = [
-        f"Bag-Software-Agent: model-forensics {_one_line(evidence.tool.get('model-forensics', ''))}",
+        f"Bag-Software-Agent: model-forensics {_one_line(evidence.tool.get('version', ''))}",
         f"Bagging-Date: {_one_line(evidence.created)[:10]}",
         f"External-Identifier: {_one_line(evidence.case)}",
         f"Payload-Oxum: {size}.{len(payload)}",
@@ -98,4 +99,4 @@ def _info(payload: Mapping[str, bytes], evidence: Evidence) -> bytes:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    return printable(" ".join(text.split()))

@@ -172,6 +172,8 @@ def _check_content(findings: _Findings, parts: Parts, roots: Sequence[x509.Certi
         _check_dating(findings, parts, roots)
         if evidence.share is None:
             findings.remarks.append("No share is opened, so the numbers cannot be recomputed from this case.")
+        elif findings.damage:
+            findings.remarks.append("The numbers were not recomputed, since files of the case were changed.")
         else:
             _check_numbers(findings, parts)
     except MALFORMED as error:

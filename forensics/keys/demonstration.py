@@ -181,7 +181,9 @@ class DemonstrationAuthority:
             "gen_time": moment,
             "accuracy": {"seconds": 1},
         }
-        content: bytes = tsp.TSTInfo(info if nonce is None else info | {"nonce": nonce}).dump()
+        return self._sign(tsp.TSTInfo(info if nonce is None else info | {"nonce": nonce}).dump(), moment)
+
+    def _sign(self, content: bytes, moment: datetime) -> bytes:
         tsa_der = self.tsa.public_bytes(Encoding.DER)
         attributes = cms.CMSAttributes(
             [

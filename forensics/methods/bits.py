@@ -1,10 +1,13 @@
 """The exact test of uniform payload bits, shared by every multi-bit method."""
 
+import math
+
 import numpy as np
 
 from forensics.methods.protocol import MethodSpec, Parameters
 from forensics.records import Effect, IntArray, Measurement, Published, Reading
 from forensics.statistics import (
+    FLOOR,
     bayes_factor_binomial,
     binomial_test,
     clopper_pearson,
@@ -44,7 +47,7 @@ def measure_bits(spec: MethodSpec, bits: IntArray, reading: Reading, rule: Param
         matched=matched,
         value=float(matched),
         p_value=exact.pvalue,
-        log10_p=exact.log10_p,
+        log10_p=max(exact.log10_p, math.log10(FLOOR)),
         effect=effect,
         bayes_factor_log10=bayes_factor_binomial(matched, n, 0.5),
         power=power_binomial(n, float(rule["minimum_effect"]), float(rule["alpha"]), 0.5),

@@ -22,14 +22,14 @@ WARNINGS = {
 
 def conclude(evidence: Evidence, claim: Claim) -> str:
     """Returns the conclusion: what the answers support, never what anybody did, with every gate that was not run."""
-    suspect = f"“{clean(evidence.suspect.name, 80)}”"
+    suspect = f"“{clean(evidence.suspect.name, 48)}”"
     if evidence.score is None:
         return f"No conclusion: the answers of {suspect} were recorded and sealed; they have not been scored."
     measurement, verdict = evidence.score.measurement, evidence.score.verdict
     units = UNITS.get(measurement.test, "units")
     count = f"{integer(measurement.matched)} of {integer(measurement.n)} secret {units} agree"
     by_chance = f"chance alone would give so much agreement in {chance_in_words(measurement.p_value)} cases"
-    key = f"the secret key of {clean(claim.owner, 80)}"
+    key = f"the secret key of {clean(claim.owner, 48)}"
     if verdict.outcome == "SUPPORTED":
         sentences = [
             f"The answers of {suspect} support the claim that information from {key} reached it: {count}, "
@@ -57,5 +57,5 @@ UNITS = {"bits": "bits", "labels": "labels", "blocks": "blocks"}
 
 
 def _reasons(verdict: VerdictRecord) -> str:
-    reasons = [clean(reason, 200).rstrip(".") for reason in verdict.reasons[:3]]
+    reasons = [clean(reason, 120).rstrip(".") for reason in verdict.reasons[:2]]
     return "; ".join(reasons) or "no reason is recorded"

@@ -9,8 +9,8 @@ from forensics.report.text import clean, integer, moment, number, power_of_two, 
 
 CONSEQUENCES = {
     "timestamped": "The claim’s digest carries the time stamp shown, so the key existed, complete, at that time.",
-    "demonstration": "The time stamp comes from the tool’s own demonstration authority, whose private key anyone may "
-    "hold. It shows how the procedure works and proves no date.",
+    "demonstration": "The time stamp comes from the tool’s own demonstration authority, which nobody vouches for. It "
+    "shows how the procedure works and proves no date.",
     "self-dated": "No time-stamping authority vouches for the key: its date is the owner’s word. A key made after the "
     "suspect was known would look the same. The best verdict open to such a key is INCONCLUSIVE, unless the "
     "instructions say that ownership of the key is not in dispute.",

@@ -10,6 +10,15 @@ from forensics.report.exhibits import CONTROL_ROLES
 from forensics.report.findings import GATE_STATES, GATE_TEXTS
 from forensics.report.text import chance_in_words, clean, integer, number, power_of_two, share
 
+GENERAL = (
+    "The examination shows whether the answers depend on the owner’s secret. It does not show how the information "
+    "reached the suspect, who put it there, or whether that was permitted.",
+    "Replaying the record shows that the numbers follow from the recorded answers. It does not show that the suspect "
+    "gave those answers; asking the suspect again does.",
+    "A mark can be removed: a verdict of “not supported” is no evidence that the models are independent.",
+)
+"""What limits every examination of this kind; what applies to one case alone is printed before it."""
+
 
 @dataclass(frozen=True)
 class Alternative:
@@ -81,16 +90,9 @@ def make_alternatives(evidence: Evidence, claim: Claim) -> tuple[Alternative, ..
 def make_limitations(evidence: Evidence, claim: Claim, details: Details) -> tuple[str, ...]:
     """Returns section 11: only what applies to this case."""
     score = evidence.score
-    found = [
-        "The examination shows whether the answers depend on the owner’s secret. It does not show how the information "
-        "reached the suspect, who put it there, or whether that was permitted.",
-        "Replaying the record shows that the numbers follow from the recorded answers. It does not show that the "
-        "suspect gave those answers; asking the suspect again does.",
-    ]
+    found = []
     if evidence.binding == "demonstration":
-        found.append(
-            "The key is a demonstration key: its time stamp comes from an authority whose private key is public."
-        )
+        found.append("The key is a demonstration key: its time stamp comes from no independent authority.")
     if evidence.binding == "self-dated":
         found.append("The key is self-dated: nobody but the owner vouches for when it was made.")
     if evidence.share is None:
@@ -101,7 +103,7 @@ def make_limitations(evidence: Evidence, claim: Claim, details: Details) -> tupl
     if unknown:
         found.append(f"Not known: {', '.join(unknown)}.")
     if score is None:
-        return (*found, "The answers were recorded but not scored, so that this report has no finding.")
+        return ("The answers were recorded but not scored, so that this report has no finding.", *found, *GENERAL)
     measurement, verdict = score.measurement, score.verdict
     if Decimal(measurement.missing_share) > 0:
         found.append(f"{share(measurement.missing_share)} of the answers are missing and count against the claim.")
@@ -128,8 +130,7 @@ def make_limitations(evidence: Evidence, claim: Claim, details: Details) -> tupl
         )
     if "http" in evidence.suspect.kind or "+" in evidence.suspect.kind:
         found.append("The suspect was reached over a network; its operator can change it at any time.")
-    found.append("A mark can be removed; a verdict of NOT_SUPPORTED is no evidence that the models are independent.")
-    return tuple(found)
+    return (*found, *GENERAL)
 
 
 def _dates(evidence: Evidence) -> tuple[tuple[str, str | None], ...]:

@@ -40,6 +40,10 @@ OUTCOME_LABELS = {
 }
 
 
+DENSITIES = ((900, "denser"), (640, "dense"))
+"""Characters of conclusion and facts from which on the cover is set smaller."""
+
+
 @dataclass(frozen=True)
 class SignatureFacts:
     """What can be said of the signature before it is made.
@@ -127,6 +131,12 @@ class Report:
         return bool(self.missing)
 
     @property
+    def density(self) -> str:
+        """Style class of the cover: the more text it has, the smaller it is set."""
+        size = len(self.conclusion) + sum(len(row.value) for row in self.cover)
+        return next((name for limit, name in DENSITIES if size > limit), "")
+
+    @property
     def flags(self) -> str:
         """What every page says at its top: status of the report, of the key and of the signature."""
         flags = ["DRAFT"] if self.draft else []
@@ -169,11 +179,11 @@ def make_report(
     measurement = evidence.score.measurement if evidence.score else None
     report = details.report
     return Report(
-        number=clean(report.number or "", 60) or "(no number)",
-        version=clean(report.version or "", 30) or "(none)",
+        number=clean(report.number or "", 30) or "(no number)",
+        version=clean(report.version or "", 12) or "(none)",
         supersedes=clean(report.supersedes or "", 120) or "none",
         date=day(report.date, "undated"),
-        confidentiality=clean(report.confidentiality or "", 160),
+        confidentiality=clean(report.confidentiality or "", 80),
         jurisdiction=clean(details.court.jurisdiction or "", 80),
         court=clean(details.court.name or "", 160) or "No court was named.",
         caption=clean(details.court.caption or "", 200) or "No case caption was supplied.",
@@ -221,24 +231,19 @@ def make_report(
 
 
 def _cover(evidence: Evidence, claim: Claim, details: Details) -> tuple[Row, ...]:
-    examiner = ", ".join(
-        part for part in (clean(details.examiner.name or "", 100), clean(details.examiner.role or "", 80)) if part
-    )
-    report = details.report
-    given = [
-        clean(report.number or "", 60) or "no number",
-        f"version {clean(report.version or '', 30) or 'not stated'}",
-    ]
-    given += [day(report.date, "undated"), f"supersedes {clean(report.supersedes or '', 80) or 'none'}"]
+    report, person = details.report, details.examiner
+    version = clean(report.version or "", 12) or "not stated"
+    given = [clean(report.number or "", 30) or "no number", f"version {version}", day(report.date, "undated")]
+    examiner = [part for part in (clean(person.name or "", 48), clean(person.role or "", 40)) if part]
     return (
-        Row("Report", ", ".join(given)),
-        Row("Model under examination", clean(evidence.suspect.name, 120)),
-        Row("Owner of the key", clean(claim.owner, 120)),
-        Row("Method", f"{clean(claim.method, 40)}, version {clean(claim.method_version, 40)}"),
-        Row("Court", clean(details.court.name or "", 120) or "No court was named."),
-        Row("Case", clean(details.court.caption or "", 160) or "No case caption was supplied."),
-        Row("Instructed by", clean(details.parties.instructing or "", 120) or "No instructing party was named."),
-        Row("Examiner", examiner or "No examiner was named."),
+        Row("Report", ", ".join([*given, f"supersedes {clean(report.supersedes or '', 30) or 'none'}"])),
+        Row("Model under examination", clean(evidence.suspect.name, 90)),
+        Row("Owner of the key", clean(claim.owner, 90)),
+        Row("Method", f"{clean(claim.method, 40)}, version {clean(claim.method_version, 20)}"),
+        Row("Court", clean(details.court.name or "", 90) or "No court was named."),
+        Row("Case", clean(details.court.caption or "", 90) or "No case caption was supplied."),
+        Row("Instructed by", clean(details.parties.instructing or "", 90) or "No instructing party was named."),
+        Row("Examiner", ", ".join(examiner) or "No examiner was named."),
         Row("Answers acquired", moment(evidence.acquired.value or "unknown")),
     )
 

@@ -102,9 +102,10 @@ def load_images(folder: Path, names: Sequence[str] = ()) -> ImageData:
 
 def save_images(data: ImageData, folder: Path) -> None:
     """Writes a data set that `load_images` and `datasets.load_from_disk` read."""
-    from datasets import ClassLabel, Dataset, Features, Image
+    from datasets import ClassLabel, Dataset, Features, Image, disable_progress_bars
     from PIL import Image as Pictures
 
+    disable_progress_bars()
     pictures = [Pictures.fromarray(image[:, :, 0] if image.shape[2] == 1 else image) for image in data.images]
     features = Features({"image": Image(), "label": ClassLabel(names=list(data.names))})
     Dataset.from_dict({"image": pictures, "label": data.labels.tolist()}, features=features).save_to_disk(str(folder))

@@ -1,14 +1,13 @@
 """A small complete line, made once: key, kit, acquisition, score, opened and sealed case."""
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
-
 from forensics.canonical import canonical_json, sha256, through_decimals
 from forensics.codec import encode_answers, encode_identity
 from forensics.evidence.schema import Dated
@@ -17,9 +16,9 @@ from forensics.evidence.signer import load_signer
 from forensics.examination import acquire, make_kit, open_case, score
 from forensics.keys.claim import ReferenceCommitment
 from forensics.keys.demonstration import DemonstrationAuthority
-from forensics.keys.folder import KeyFolder, UnlockedKey, create_key
+from forensics.keys.folder import UnlockedKey, create_key
 from forensics.methods.ofsw import CLEAN, METHOD, derive_kernels, derive_payload, derive_triggers
-from forensics.records import AnswerKind, Answers, Identity, Plan, Pool, PoolItem, Probe
+from forensics.records import AnswerKind, Answers, Identity, Plan, Pool, Probe
 from forensics.rules import draft_rule
 
 LABELS = ("zero", "one", "two", "three")
@@ -69,7 +68,7 @@ def noise_logits(n: int, seed: int) -> np.ndarray:
     return through_decimals(np.random.default_rng(seed).normal(size=(n, len(LABELS))))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Line:
     """What the tests share; nothing in it may be changed, copy first."""
 
@@ -159,7 +158,11 @@ def copy_of(tmp_path: Path) -> Callable[[Path], Path]:
     return copy
 
 
-@pytest.fixture(scope="session")
-def relabelled_pool(digits_pool: Pool) -> Pool:
-    """A pool with text items in it, for the parts that do not care what is asked."""
-    return Pool((*digits_pool.items, PoolItem("a word".encode(), "text/plain", None)))
+def lay(target: Path, files: Mapping[str, bytes]) -> Path:
+    """Writes a folder as anybody could, in the place of what was there."""
+    shutil.rmtree(target, ignore_errors=True)
+    for name, content in files.items():
+        path = target / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return target

@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-
 from forensics.canonical import sha256
 from forensics.errors import CaseError
 from forensics.evidence.bag import SIGNATURE, find_damage, find_odd_tags, render_bag
@@ -20,6 +19,7 @@ from forensics.evidence.case import (
 from forensics.evidence.custody import EVIDENCE
 from forensics.evidence.storage import create_folder
 from forensics.evidence.storage import read_folder as read
+
 from tests.evidence.conftest import Line
 from tests.evidence.test_storage import run_killed
 
@@ -33,7 +33,9 @@ def coreutils(case: Path, manifest: str) -> int:
 
 def require_valid_bag(case: Path) -> None:
     """What RFC 8493 demands of a valid bag, written down anew from the specification."""
-    assert re.fullmatch(rb"BagIt-Version: 1\.0\nTag-File-Character-Encoding: UTF-8\n", (case / "bagit.txt").read_bytes())
+    assert re.fullmatch(
+        rb"BagIt-Version: 1\.0\nTag-File-Character-Encoding: UTF-8\n", (case / "bagit.txt").read_bytes()
+    )
     payload = {path.relative_to(case).as_posix() for path in (case / "data").rglob("*") if path.is_file()}
     listed = dict(
         reversed(line.split("  ", 1)) for line in (case / "manifest-sha256.txt").read_text("utf-8").splitlines()

@@ -1,12 +1,11 @@
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-from forensics.canonical import sha256
+from forensics.canonical import canonical_json, sha256
 from forensics.errors import CheckFailed
 from forensics.evidence.chain import GENESIS, append, encode_line, head, verify_chain
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 MOMENT = datetime(2026, 3, 1, 12, 0, 5, tzinfo=UTC)
 
@@ -53,10 +52,10 @@ def test_lost_swapped_doubled_and_odd_lines_are_noticed(damage) -> None:
         verify_chain(b"".join(damage(chain(5).splitlines(keepends=True))))
 
 
-@pytest.mark.parametrize("field", [{"seq": True}, {"seq": "0"}, {"utc": "2026-03-01 12:00:05"}, {"utc": 5}, {"prev": None}])
+@pytest.mark.parametrize(
+    "field", [{"seq": True}, {"seq": "0"}, {"utc": "2026-03-01 12:00:05"}, {"utc": 5}, {"prev": None}]
+)
 def test_reserved_fields_keep_their_form(field) -> None:
-    from forensics.canonical import canonical_json
-
     good = {"seq": 0, "utc": "2026-03-01T12:00:05Z", "prev": GENESIS, "event": "x"}
     assert verify_chain(canonical_json(good) + b"\n")
     with pytest.raises(CheckFailed):

@@ -3,7 +3,6 @@ import os
 from pathlib import Path
 
 import pytest
-
 from forensics.errors import CaseError, StorageError
 from forensics.evidence import storage
 from forensics.evidence.storage import create_folder, is_plain_name, read_folder, recover_folder, replace_folder
@@ -155,7 +154,9 @@ def test_a_disk_that_fails_between_the_renames_is_recovered(tmp_path: Path, monk
     assert read_folder(path) == NEW
 
 
-@pytest.mark.parametrize("name", ["../x", "/x", "a//b", "a/", "", ".hidden", "-rf", "a/.b", "ä", "a\nb", "a b", "a/" * 7 + "a"])
+@pytest.mark.parametrize(
+    "name", ["../x", "/x", "a//b", "a/", "", ".hidden", "-rf", "a/.b", "ä", "a\nb", "a b", "a/" * 7 + "a"]
+)
 def test_odd_names_are_refused_before_anything_is_written(tmp_path: Path, name: str) -> None:
     assert not is_plain_name(name)
     with pytest.raises(CaseError, match="named"):

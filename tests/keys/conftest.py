@@ -4,12 +4,15 @@ import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 from asn1crypto import tsp
 from forensics.keys.claim import ReferenceCommitment, ReferenceRule, Rule
+from forensics.keys.creation import Targets, draft_key
 from forensics.keys.demonstration import DemonstrationAuthority
 from forensics.keys.folder import KeyFolder, UnlockedKey, create_key
+from forensics.keys.opening import verify_tokens
 from forensics.keys.timestamp import TimestampAuthority
 from forensics.records import Pool, PoolItem
 from pyhanko.sign.signers import SimpleSigner
@@ -89,12 +92,10 @@ def pools(count: int, size: int = 8) -> list[Pool]:
 
 @dataclass
 class Maker:
-    """Makes key folders that differ only in what a test names."""
+    """Makes keys that differ only in what a test names: in a folder, or in memory, which is quick."""
 
-    def __call__(
-        self, path: Path, authorities: list[TimestampAuthority], binding: str = "demonstration", **choices: object
-    ) -> KeyFolder:
-        settings: dict[str, object] = {
+    def settings(self, **choices: object) -> dict[str, object]:
+        plain: dict[str, object] = {
             "owner": "Ada Lovelace",
             "method": "ofsw",
             "method_version": "1",
@@ -104,10 +105,19 @@ class Maker:
             "pools": pools(3),
             "references": [ReferenceCommitment(role="clean-checkpoint", digest="ab" * 32, description="unmarked")],
             "rule": rule(),
-            "passphrase": PASSPHRASE,
+            "binding": "demonstration",
             "now": MOMENT,
         }
-        return create_key(path, authorities=authorities, binding=binding, **{**settings, **choices})
+        return {**plain, **choices}
+
+    def __call__(self, path: Path, authorities: list[TimestampAuthority], **choices: object) -> KeyFolder:
+        return create_key(path, authorities=authorities, **self.settings(**{"passphrase": PASSPHRASE, **choices}))
+
+    def in_memory(self, authorities: list[TimestampAuthority], **choices: object) -> UnlockedKey:
+        settings = self.settings(**choices)
+        draft = draft_key(authorities=authorities, targets=Targets(), **settings)
+        folder = KeyFolder(Path("nowhere"), draft.claim, draft.tokens, verify_tokens(draft.claim, draft.tokens))
+        return UnlockedKey(folder, draft.shares, tuple(settings["pools"]))
 
 
 @pytest.fixture(scope="session")
@@ -121,3 +131,9 @@ def unlocked(
 ) -> UnlockedKey:
     """A key of three shares; tests must not write into its folder."""
     return make_key(tmp_path_factory.mktemp("keys") / "key", [demonstration]).unlock(PASSPHRASE)
+
+
+@pytest.fixture
+def key(tmp_path: Path, unlocked: UnlockedKey) -> KeyFolder:
+    """A copy of that key's folder, to be written into."""
+    return KeyFolder.open(Path(copytree(unlocked.folder.path, tmp_path / "key")))

@@ -20,14 +20,17 @@ Answer = Callable[[bytes], tuple[int, str, bytes]]
 
 
 @contextmanager
-def serving(answer: Answer, pause: float = 0.0) -> Iterator[str]:
-    """A server on this machine that answers every POST; yields its address."""
-    asked: list[dict[str, str]] = []
+def serving(answer: Answer, pause: float = 0.0, drip: float = 0.0) -> Iterator[str]:
+    """A server on this machine that answers every POST; yields its address.
+
+    Args:
+        pause: seconds before the answer.
+        drip: seconds between its bytes.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
-            asked.append(dict(self.headers))
             time.sleep(pause)
             status, kind, reply = answer(body)
             self.send_response(status)
@@ -35,14 +38,16 @@ def serving(answer: Answer, pause: float = 0.0) -> Iterator[str]:
             self.send_header("content-length", str(len(reply)))
             self.end_headers()
             try:
-                self.wfile.write(reply)
+                for start in range(0, len(reply), 1 if drip else max(1, len(reply))):
+                    self.wfile.write(reply[start : start + 1] if drip else reply)
+                    time.sleep(drip)
             except OSError:
                 self.close_connection = True
 
         def log_message(self, *_: object) -> None: ...
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}/stamp"
@@ -117,6 +122,11 @@ def test_a_slow_authority() -> None:
         started = time.monotonic()
         assert "did not answer within 0.2 seconds" in refused(url, timeout=0.2)
         assert time.monotonic() - started < 0.9
+
+
+def test_an_answer_that_trickles() -> None:
+    with serving(lambda _: (200, REPLY, b"\x00" * 40), drip=0.03) as url:
+        assert "did not answer within 0.2 seconds" in refused(url, timeout=0.2)
 
 
 def test_an_endless_answer() -> None:

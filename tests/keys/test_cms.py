@@ -159,10 +159,6 @@ def test_errors_are_failed_checks(openssl: OpenSsl) -> None:
     assert caught.value.next_step
 
 
-def drop_root(signed: cms.SignedData) -> None:
-    signed["certificates"] = signed["certificates"][:1]
-
-
 def add_stranger(demonstration: DemonstrationAuthority) -> Callable[[cms.SignedData], None]:
     def edit(signed: cms.SignedData) -> None:
         stranger = cms.CertificateChoices(

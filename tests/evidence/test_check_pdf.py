@@ -1,0 +1,263 @@
+"""A signed report: any change is refused, whoever made it, and never with a traceback."""
+
+import random
+import shutil
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from forensics.canonical import sha256
+from forensics.errors import CaseError, UsageError
+from forensics.evidence.case import CaseFolder
+from forensics.evidence.check_pdf import check_pdf, read_content
+from forensics.evidence.signed_pdf import PdfFault, read_signed_pdf
+from forensics.evidence.signer import load_signer
+from forensics.keys.demonstration import DemonstrationAuthority
+from forensics.report import ReportResult, write_report
+
+from tests.evidence.conftest import PASSPHRASE, Line
+
+
+@pytest.fixture(scope="module")
+def report(line: Line, tmp_path_factory: pytest.TempPathFactory) -> ReportResult:
+    """The sealed case's report, signed with a time stamp."""
+    signer = load_signer(line.signer, PASSPHRASE)
+    out = tmp_path_factory.mktemp("report") / "report.pdf"
+    return write_report(line.sealed, out, signer=signer, authority=line.authority)
+
+
+@pytest.fixture
+def altered(tmp_path: Path) -> Callable[[bytes], Path]:
+    """Returns a function that writes bytes as a PDF."""
+
+    def write(raw: bytes) -> Path:
+        path = tmp_path / "altered.pdf"
+        path.write_bytes(raw)
+        return path
+
+    return write
+
+
+def test_report_alone_passes_and_says_that_nobody_is_identified(report: ReportResult) -> None:
+    result = check_pdf(report.path)
+    assert result.ok
+    assert result.intact
+    assert result.complete
+    assert result.trusted is None
+    assert result.reproduced is None
+    assert result.signed_by is not None
+    assert "NOT TRUSTED" in result.signed_by
+    assert "NOT identified" in result.headline
+    assert any("--case" in reason for reason in result.reasons)
+    assert any("DEMONSTRATION" in reason for reason in result.reasons)
+
+
+def test_report_with_its_case_is_reproduced_and_trusted(report: ReportResult, line: Line) -> None:
+    signer = load_signer(line.signer, PASSPHRASE)
+    fingerprint = sha256(signer.signing_cert.dump())
+    result = check_pdf(report.path, case=line.sealed, trust=line.trust, expect_fingerprint=fingerprint.upper())
+    assert result.ok, result.reasons
+    assert result.trusted is True
+    assert result.reproduced is True
+    assert result.timestamped is True
+    assert result.details["signer_fingerprint"] == fingerprint
+    assert result.details["signature_timestamp"] is not None
+    assert result.details["evidence_sha256"] == sha256(CaseFolder.load(line.sealed).evidence.core)
+
+
+def test_every_flipped_bit_is_refused(report: ReportResult, altered: Callable[[bytes], Path]) -> None:
+    raw = report.path.read_bytes()
+    chance = random.Random(7)
+    start = raw.rindex(b"/Contents <") + len(b"/Contents <")
+    end = raw.index(b">", start)
+    # The whole file, the filled part of the signature, its padding, and the last kilobyte with the byte range.
+    places = chance.sample(range(len(raw)), 300)
+    places += chance.sample(range(start, start + 6000), 80) + chance.sample(range(start, end), 20)
+    places += chance.sample(range(len(raw) - 1200, len(raw)), 60) + [start - 1, end, end - 1, 0, len(raw) - 1]
+    for place in places:
+        changed = bytearray(raw)
+        changed[place] ^= 1 << chance.randrange(8)
+        result = check_pdf(altered(bytes(changed)))
+        assert not result.ok, f"byte {place} of {len(raw)}"
+        assert result.reasons
+
+
+def test_case_of_hexadecimal_digits_is_fixed(report: ReportResult, altered: Callable[[bytes], Path]) -> None:
+    raw = bytearray(report.path.read_bytes())
+    start = raw.rindex(b"/Contents <") + len(b"/Contents <")
+    place = next(index for index in range(start, len(raw)) if raw[index] in b"ABCDEF")
+    raw[place] += 0x20
+    assert "canonical" in check_pdf(altered(bytes(raw))).reasons[0]
+
+
+@pytest.mark.parametrize("tail", [b"junk", b"\n", b" ", b"%%EOF\n", b"%%EOF", b"\n%%EOF\n", b"\x00"])
+def test_anything_appended_is_refused(report: ReportResult, altered: Callable[[bytes], Path], tail: bytes) -> None:
+    result = check_pdf(altered(report.path.read_bytes() + tail))
+    assert not result.ok
+    assert not result.intact
+
+
+def test_truncated_files_are_refused(report: ReportResult, altered: Callable[[bytes], Path]) -> None:
+    raw = report.path.read_bytes()
+    for keep in (0, 1, 8, 100, len(raw) // 2, len(raw) - 7, len(raw) - 1):
+        assert not check_pdf(altered(raw[:keep])).ok
+
+
+def test_unsigned_file_is_refused(report: ReportResult, altered: Callable[[bytes], Path]) -> None:
+    raw = report.path.read_bytes()
+    unsigned = raw[: raw.index(b"%%EOF") + len(b"%%EOF\n")]
+    assert sha256(unsigned) == report.unsigned_sha256
+    result = check_pdf(altered(unsigned))
+    assert not result.ok
+    assert "no signature" in result.reasons[0]
+
+
+@pytest.mark.parametrize("raw", [b"", b"PK\x03\x04", b"%PDF-1.7\n%%EOF\n", b"%PDF-1.7\n/ByteRange [0 1 2 3]\n%%EOF\n"])
+def test_other_files_are_refused(altered: Callable[[bytes], Path], raw: bytes) -> None:
+    result = check_pdf(altered(raw))
+    assert not result.ok
+    assert result.signed_by is None
+
+
+def test_overlay_drawn_by_an_incremental_update_is_refused(
+    report: ReportResult, altered: Callable[[bytes], Path]
+) -> None:
+    from pyhanko.pdf_utils import generic
+    from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
+
+    writer = IncrementalPdfFileWriter(BytesIO(report.path.read_bytes()))
+    overlay = generic.StreamObject(stream_data=b"q 1 0 0 rg 60 500 400 120 re f Q")
+    writer.add_stream_to_page(0, writer.add_object(overlay))
+    result = check_pdf(altered(_written(writer)))
+    assert not result.ok
+    assert not result.intact
+
+
+def test_added_annotation_is_refused(report: ReportResult, altered: Callable[[bytes], Path]) -> None:
+    from pyhanko.pdf_utils import generic
+    from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
+
+    writer = IncrementalPdfFileWriter(BytesIO(report.path.read_bytes()))
+    box = generic.ArrayObject(map(generic.NumberObject, (60, 500, 400, 600)))
+    note = {"/Type": "/Annot", "/Subtype": "/FreeText"}
+    annotation = generic.DictionaryObject({generic.pdf_name(k): generic.pdf_name(v) for k, v in note.items()})
+    annotation[generic.pdf_name("/Rect")] = box
+    annotation[generic.pdf_name("/Contents")] = generic.pdf_string("Supported beyond doubt")
+    writer.register_annotation(writer.root["/Pages"]["/Kids"].raw_get(0), writer.add_object(annotation))
+    assert not check_pdf(altered(_written(writer))).ok
+
+
+def test_swapped_attachment_is_refused(report: ReportResult, altered: Callable[[bytes], Path]) -> None:
+    from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
+
+    writer = IncrementalPdfFileWriter(BytesIO(report.path.read_bytes()))
+    stream = writer.root["/Names"]["/EmbeddedFiles"]["/Names"][1]["/EF"]["/F"]
+    stream._data = stream.data.replace(b"SUPPORTED", b"UNDECIDED")
+    stream._encoded_data = None
+    writer.update_container(stream)
+    result = check_pdf(altered(_written(writer)))
+    assert not result.ok
+    assert not result.intact
+
+
+def test_second_signature_is_refused(report: ReportResult, line: Line, altered: Callable[[bytes], Path]) -> None:
+    from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
+    from pyhanko.sign.signers import PdfSignatureMetadata, sign_pdf
+
+    stripped = report.path.read_bytes().replace(b"/P 1\n", b"/P 3\n")
+    writer = IncrementalPdfFileWriter(BytesIO(stripped))
+    signer = load_signer(line.signer, PASSPHRASE)
+    twice = sign_pdf(writer, PdfSignatureMetadata(field_name="Second"), signer).getvalue()
+    assert not check_pdf(altered(twice)).ok
+
+
+def test_plain_approval_signature_is_refused(
+    report: ReportResult, line: Line, altered: Callable[[bytes], Path]
+) -> None:
+    from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
+    from pyhanko.sign.fields import SigSeedSubFilter
+    from pyhanko.sign.signers import PdfSignatureMetadata, sign_pdf
+
+    raw = report.path.read_bytes()
+    unsigned = raw[: raw.index(b"%%EOF") + len(b"%%EOF\n")]
+    metadata = PdfSignatureMetadata(field_name="Plain", subfilter=SigSeedSubFilter.PADES)
+    signer = load_signer(line.signer, PASSPHRASE)
+    plain = sign_pdf(IncrementalPdfFileWriter(BytesIO(unsigned)), metadata, signer).getvalue()
+    result = check_pdf(altered(plain))
+    assert not result.ok
+    assert "forbids changes" in result.reasons[0]
+
+
+def test_wrong_root_is_not_trusted(report: ReportResult, tmp_path: Path) -> None:
+    root = tmp_path / "other.pem"
+    root.write_bytes(DemonstrationAuthority.create().root_pem)
+    result = check_pdf(report.path, trust=root)
+    assert not result.ok
+    assert result.intact
+    assert result.trusted is False
+    assert any("root" in reason for reason in result.reasons)
+
+
+def test_other_fingerprint_is_not_trusted(report: ReportResult, line: Line) -> None:
+    result = check_pdf(report.path, trust=line.trust, expect_fingerprint="0" * 64)
+    assert not result.ok
+    assert result.trusted is False
+    assert any("fingerprint" in reason for reason in result.reasons)
+
+
+def test_report_of_another_case_is_refused(report: ReportResult, line: Line) -> None:
+    result = check_pdf(report.path, case=line.opened)
+    assert not result.ok
+    assert any("manifest differs" in reason for reason in result.reasons)
+    assert not check_pdf(report.path, case=line.acquired).ok
+
+
+def test_report_with_a_damaged_case_is_refused(report: ReportResult, line: Line, tmp_path: Path) -> None:
+    case = tmp_path / "CASE"
+    shutil.copytree(line.sealed, case)
+    path = case / "data/transcript.jsonl"
+    path.write_bytes(path.read_bytes().replace(b"1", b"2", 1))
+    result = check_pdf(report.path, case=case)
+    assert not result.ok
+    assert not result.intact
+
+
+def test_wrong_usage_is_named(report: ReportResult, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot be read"):
+        check_pdf(tmp_path / "missing.pdf")
+    with pytest.raises(CaseError, match="no case"):
+        check_pdf(report.path, case=tmp_path / "missing")
+    with pytest.raises(UsageError, match="fingerprint"):
+        check_pdf(report.path, expect_fingerprint="abc")
+    with pytest.raises(UsageError, match="cannot be read"):
+        check_pdf(report.path, trust=tmp_path / "missing.pem")
+
+
+def test_declared_digests_are_read_from_the_signed_revision(report: ReportResult, line: Line) -> None:
+    raw = report.path.read_bytes()
+    content = read_content(raw, read_signed_pdf(raw))
+    folder = CaseFolder.load(line.sealed)
+    assert content.evidence == folder.evidence.core
+    assert content.declared == sha256(folder.evidence.core)
+    assert content.manifest_sha256 == folder.manifest_sha256
+
+
+def test_structure_that_cannot_be_read_is_a_fault_not_a_traceback(report: ReportResult) -> None:
+    raw = report.path.read_bytes()
+    signed = read_signed_pdf(raw)
+    chance = random.Random(11)
+    for _ in range(40):
+        changed = bytearray(raw)
+        for place in chance.sample(range(len(raw) - 1300, len(raw)), 3):
+            changed[place] = chance.randrange(256)
+        try:
+            read_content(bytes(changed), signed)
+        except PdfFault:
+            continue
+
+
+def _written(writer: object) -> bytes:
+    output = BytesIO()
+    writer.write(output)  # type: ignore[attr-defined]
+    return output.getvalue()

@@ -1,0 +1,209 @@
+"""The examiner's line on a small marked model."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from forensics.canonical import parse_json
+from forensics.checkpoints import load_classifier, save_classifier
+from forensics.errors import CaseError, KeyFolderError, UsageError
+from forensics.evidence.case import CaseFolder
+from forensics.evidence.check import check_case
+from forensics.evidence.kit import read_kit
+from forensics.evidence.schema import Dated
+from forensics.examination import acquire, examine, make_kit, open_case, probes, repeat, score
+from forensics.keys.folder import KeyFolder
+from forensics.records import Answers, Probe
+from forensics.suspects import open_suspect
+from forensics.training.classifier import small_resnet, train
+from forensics.training.loop import Schedule
+from tests.line import PASSPHRASE, Line, small_digits
+
+
+@pytest.fixture(scope="module")
+def unlocked(line: Line):
+    return KeyFolder.open(line.key).unlock(PASSPHRASE)
+
+
+@pytest.fixture(scope="module")
+def independent(line: Line, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    data = small_digits(slice(900, 1400))
+    classifier = small_resnet(data, 5, widths=(16, 32), depths=(1, 1))
+    train(classifier, data, Schedule(100, learning_rate=3e-3), 5)
+    folder = tmp_path_factory.mktemp("independent") / "model"
+    save_classifier(classifier, folder, "# independent\n")
+    return folder
+
+
+def test_three_verbs_apart_give_what_examine_gives(line: Line, unlocked, tmp_path: Path) -> None:
+    kit = probes(unlocked, tmp_path / "kit")
+    acquired = acquire(read_kit(tmp_path / "kit"), open_suspect(str(line.marked)), tmp_path / "apart")
+    assert acquired.evidence.score is None
+    assert acquired.evidence.share is None
+    apart = score(unlocked, tmp_path / "apart").evidence
+    whole = examine(unlocked, open_suspect(str(line.marked)), tmp_path / "whole").evidence
+    assert apart.answers == whole.answers
+    assert apart.plan == whole.plan
+    assert apart.score.measurement == whole.score.measurement
+    assert apart.score.verdict.outcome == "SUPPORTED"
+    assert kit.plan.digest == whole.plan.digest
+
+
+def test_kit_and_sealed_case_hold_no_secret(line: Line, unlocked, tmp_path: Path) -> None:
+    probes(unlocked, tmp_path / "kit")
+    examine(unlocked, open_suspect(str(line.marked)), tmp_path / "case")
+    probe_key, score_key = unlocked.secrets(0)
+    seed, bits = unlocked.shares[0].seed, unlocked.opening(0)
+    forbidden = [probe_key, score_key, seed, bits["salt"].encode(), seed.hex().encode(), score_key.hex().encode()]
+    for place in ("kit", "case"):
+        for path in (tmp_path / place).rglob("*"):
+            if path.is_file():
+                content = path.read_bytes()
+                assert not any(secret in content for secret in forbidden), path
+    evidence = CaseFolder.load(tmp_path / "case").evidence
+    assert evidence.score.measurement.items is None
+    assert evidence.score.measurement.target is None
+
+
+def test_innocent_model_is_not_supported_and_controls_behave(line: Line, unlocked, independent, tmp_path) -> None:
+    case = examine(
+        unlocked,
+        open_suspect(str(independent)),
+        tmp_path / "case",
+        positive=str(line.marked),
+        suspect_date=Dated(value="2099-01-01", source="test"),
+    )
+    record = case.evidence.score
+    assert record.verdict.outcome in {"NOT_SUPPORTED", "INCONCLUSIVE"}
+    assert float(record.measurement.p_value) > 1e-3
+    controls = {control.role: control for control in record.controls}
+    assert float(controls["positive"].p_value) <= 1e-6
+    assert float(controls["predecessor"].p_value) > 1e-3
+    assert case.evidence.dates.suspect.value == "2099-01-01"
+
+
+def test_a_suspect_older_than_the_claim_makes_it_invalid(line: Line, unlocked, tmp_path: Path) -> None:
+    old = Dated(value="2001-01-01", source="archive")
+    case = examine(unlocked, open_suspect(str(line.marked)), tmp_path / "case", suspect_date=old)
+    assert case.evidence.score.verdict.outcome == "INVALID_CLAIM"
+    assert case.evidence.score.verdict.gates["G1"] is False
+
+
+def test_responding_reference_stops_support(line: Line, unlocked, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(line.marked, copy)
+    body = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps({**body, "problem_type": "single_label_classification"}))
+    case = examine(unlocked, open_suspect(str(line.marked)), tmp_path / "case", references=[str(copy)])
+    assert case.evidence.score.verdict.gates["G3"] is False
+    assert case.evidence.score.verdict.outcome == "INCONCLUSIVE"
+
+
+def test_positive_control_must_be_the_recorded_model(line: Line, unlocked, independent, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="not the marked model"):
+        examine(unlocked, open_suspect(str(line.marked)), tmp_path / "case", positive=str(independent))
+
+
+def test_opened_case_checks_recomputes_and_repeats(line: Line, unlocked, independent, tmp_path: Path) -> None:
+    examine(unlocked, open_suspect(str(line.marked)), tmp_path / "case")
+    opened = open_case(unlocked, tmp_path / "case")
+    assert opened.evidence.share is not None
+    result = check_case(tmp_path / "case", trust=None, expect_fingerprint=None)
+    assert result.reproduced is True, result.reasons
+    run = subprocess.run(
+        [sys.executable, "-I", "data/recompute.py"], cwd=tmp_path / "case", capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert repeat(tmp_path / "case", open_suspect(str(line.marked)))["disagreements"] == 0
+    other = repeat(tmp_path / "case", open_suspect(str(independent)))
+    assert other["disagreements"] > 100
+    assert other["same_model"] is False
+
+
+def test_replay_of_a_case_says_so_and_scores_the_same(line: Line, unlocked, tmp_path: Path) -> None:
+    first = examine(unlocked, open_suspect(str(line.marked)), tmp_path / "case")
+    again = examine(unlocked, open_suspect(f"replay:{tmp_path / 'case'}"), tmp_path / "again")
+    assert again.evidence.suspect.kind == "replay"
+    assert again.evidence.suspect.digest == first.evidence.suspect.digest
+    assert again.evidence.answers == first.evidence.answers
+    assert again.evidence.score.measurement == first.evidence.score.measurement
+
+
+def test_budget_existing_case_and_wrong_key(line: Line, unlocked, tmp_path: Path) -> None:
+    suspect = open_suspect(str(line.marked))
+    with pytest.raises(UsageError, match="budget"):
+        examine(unlocked, suspect, tmp_path / "case", budget=10)
+    assert not (tmp_path / "case").exists()
+    examine(unlocked, suspect, tmp_path / "case")
+    with pytest.raises(CaseError, match="exists already"):
+        examine(unlocked, suspect, tmp_path / "case")
+    with pytest.raises(KeyFolderError):
+        KeyFolder.open(tmp_path / "case")
+
+
+class _Interrupted:
+    """A suspect that is interrupted after some batches."""
+
+    def __init__(self, inner, batches: int) -> None:
+        self.inner, self.left, self.identity = inner, batches, inner.identity
+        self.asked = 0
+
+    def answer(self, batch: list[Probe]) -> Answers:
+        if self.left == 0:
+            raise KeyboardInterrupt
+        self.left -= 1
+        self.asked += len(batch)
+        return self.inner.answer(batch)
+
+
+def test_interrupted_acquisition_resumes_without_asking_twice(line: Line, unlocked, tmp_path: Path) -> None:
+    kit, inner = make_kit(unlocked), open_suspect(str(line.marked))
+    with pytest.raises(KeyboardInterrupt):
+        acquire(kit, _Interrupted(inner, 1), tmp_path / "case")
+    assert not (tmp_path / "case").exists()
+    assert (tmp_path / "case.partial").is_dir()
+    with pytest.raises(CaseError):
+        acquire(kit, inner, tmp_path / "case")
+    rest = _Interrupted(inner, 100)
+    acquire(kit, rest, tmp_path / "case", resume=True)
+    assert rest.asked == len(kit.plan.probes) - kit.plan.batch_size
+    assert not (tmp_path / "case.partial").exists()
+    whole = acquire(kit, inner, tmp_path / "whole")
+    assert CaseFolder.load(tmp_path / "case").evidence.answers == whole.evidence.answers
+
+
+def test_kill_leaves_a_resumable_case_or_none(line: Line, tmp_path: Path) -> None:
+    case = tmp_path / "case"
+    command = [sys.executable, "-m", "forensics", "examine", str(line.key), str(line.marked), "--case", str(case)]
+    environment = {**os.environ, "FORENSICS_PASSPHRASE": PASSPHRASE}
+    running = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "case.partial").exists() and running.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    done = subprocess.run([*command, "--resume", "--json"], env=environment, capture_output=True, text=True, check=False)
+    if done.returncode == 2:  # the kill came after the case was complete
+        assert "exists already" in done.stderr
+    else:
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["verdict"] == "SUPPORTED"
+    assert CaseFolder.load(case).evidence.answers
+
+
+def test_stored_numbers_are_the_transcripts(line: Line, unlocked, tmp_path: Path) -> None:
+    case = examine(unlocked, open_suspect(str(line.marked)), tmp_path / "case")
+    lines = case.content["data/transcript.jsonl"].splitlines()
+    rows = [row for entry in map(parse_json, lines) if entry["event"] == "batch" for row in entry["rows"]]
+    assert rows == case.evidence.answers.values
+    model = load_classifier(line.marked)
+    assert len(rows[0]) == len(model.labels)
+    assert np.isfinite(np.array(rows, dtype=float)).all()
