@@ -6,6 +6,7 @@ executed; sizes and shapes are compared with the configuration before anything l
 
 import json
 import os
+import shutil
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forensics.canonical import canonical_json, parse_json, sha256, sha256_file
-from forensics.errors import MissingExtraError, ModelError
+from forensics.errors import MissingExtraError, ModelError, StorageError
 from forensics.records import Identity
 
 if TYPE_CHECKING:
@@ -114,12 +115,35 @@ def load_classifier(folder: Path, name: str | None = None) -> Classifier:
 
 
 def save_classifier(classifier: Classifier, folder: Path, card: str) -> None:
-    """Writes a standard model folder (safetensors, processor, card) that did not exist before."""
+    """Writes a standard model folder (safetensors, processor, card); it appears whole or not at all.
+
+    Args:
+        folder: must not exist.
+        card: Markdown for its README.md.
+
+    Raises:
+        StorageError: the disk is full or the place cannot be written.
+    """
+    from safetensors import SafetensorError
+
     model: Any = classifier.model
-    with quiet():
-        model.save_pretrained(folder, safe_serialization=True)
-        classifier.processor.save_pretrained(folder)
-    (folder / "README.md").write_text(card, encoding="utf-8")
+    fresh = folder.with_name(f".{folder.name}.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    try:
+        fresh.mkdir(parents=True)
+        with quiet():
+            model.save_pretrained(fresh, safe_serialization=True)
+            classifier.processor.save_pretrained(fresh)
+        (fresh / "README.md").write_text(card, encoding="utf-8")
+        fresh.rename(folder)
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise StorageError(
+            f"The model cannot be written to {folder}: {_line(error)}.", "Free some disk space and run it again."
+        ) from error
+    except BaseException:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise
 
 
 class quiet:  # noqa: N801 - a context manager reads best in lower case

@@ -170,12 +170,8 @@ def _authority(folder: Path) -> DemonstrationAuthority:
 
 
 def _model(folder: Path, build: Callable[[], Classifier]) -> None:
-    if folder.exists():
-        return
-    fresh = folder.with_name(f".{folder.name}.new")
-    shutil.rmtree(fresh, ignore_errors=True)
-    save_classifier(build(), fresh, f"# {folder.name}\n\nMade by `forensics demo`.\n")
-    fresh.replace(folder)
+    if not folder.exists():
+        save_classifier(build(), folder, f"# {folder.name}\n\nMade by `forensics demo`.\n")
 
 
 def _data(folder: Path, data: ImageData) -> None:

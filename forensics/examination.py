@@ -85,7 +85,7 @@ def acquire(
         authority: stamps the transcript's head before anything is scored.
 
     Raises:
-        UsageError: the plan exceeds the budget.
+        UsageError: the plan exceeds the budget, or the suspect has another number of labels than the claim.
         CaseError: the case exists, or an unfinished one is there and `resume` is not asked for.
     """
     if case.exists():
@@ -103,6 +103,12 @@ def acquire(
                 started = time.monotonic()
                 answers = suspect.answer(batch)
                 elapsed = time.monotonic() - started
+                if len(answers.labels) not in (0, len(kit.claim.labels)):
+                    journal.discard()
+                    raise UsageError(
+                        f"The suspect has {len(answers.labels)} labels; the claim has {len(kit.claim.labels)}.",
+                        "Examine a classifier of the claim's label list.",
+                    )
                 journal.record(
                     first,
                     [probe.digest for probe in batch],
@@ -239,8 +245,7 @@ def examine(
     Args:
         acquisition: further arguments of `acquire`.
     """
-    acquired = case.exists() and acquisition.get("resume") and CaseFolder.load(case).evidence.score is None
-    if not acquired:
+    if not _awaits_score(case, suspect):
         acquire(make_kit(key, share), suspect, case, actor=actor, progress=progress, **acquisition)
     return score(
         key,
@@ -301,3 +306,11 @@ def ask(suspect: "Suspect", plan: Plan, progress: Progress = silent, label: str 
             parts.append(suspect.answer(batch))
             advance(len(batch))
     return join_answers(parts)
+
+
+def _awaits_score(case: Path, suspect: "Suspect") -> bool:
+    """Tells whether a case of this suspect was acquired and the work then stopped before it was scored."""
+    if not case.is_dir():
+        return False
+    evidence = CaseFolder.load(case).evidence
+    return evidence.score is None and evidence.suspect.digest == suspect.identity.digest

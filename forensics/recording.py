@@ -11,6 +11,7 @@ from forensics.codec import encode_answers, encode_identity
 from forensics.errors import CaseError, UsageError
 from forensics.evidence.case import CaseFolder
 from forensics.evidence.chain import head, verify_chain
+from forensics.evidence.consistency import token_record
 from forensics.evidence.kit import Kit
 from forensics.evidence.reproduce import measure_answers
 from forensics.evidence.schema import (
@@ -53,21 +54,13 @@ def tool_record() -> dict[str, str]:
     return found
 
 
-def token_record(der: bytes, digest: str) -> TokenRecord:
-    """Returns a verified token as a record.
+def stamped(der: bytes, digest: str) -> TokenRecord:
+    """Returns a token as a record, after verifying it.
 
     Args:
         digest: what it is over, 64 hexadecimal digits.
     """
-    token = verify_token(der, bytes.fromhex(digest))
-    return TokenRecord(
-        authority=token.authority,
-        fingerprint=token.fingerprint,
-        gen_time=utc(token.gen_time),
-        policy=token.policy,
-        serial=str(token.serial),
-        demonstration=token.demonstration,
-    )
+    return token_record(verify_token(der, bytes.fromhex(digest)))
 
 
 def acquired_evidence(
@@ -80,9 +73,10 @@ def acquired_evidence(
     suspect_date: Dated,
 ) -> Evidence:
     """Returns the evidence of a case that was acquired and not scored: answers and digests, no secret."""
-    stamps = [token_record(der, kit.claim.digest) for der in kit.tokens]
+    stamps = [stamped(der, kit.claim.digest) for der in kit.tokens]
     moment, newest = utc(now()), head(transcript)
-    claimed = Dated(value=stamps[0].gen_time, source="timestamp over the claim") if stamps else UNKNOWN
+    latest = max((stamp.gen_time for stamp in stamps), default=None)
+    claimed = Dated(value=latest, source="timestamp over the claim") if latest else UNKNOWN
     return Evidence(
         schema_version="forensics-evidence/1",
         case=name,
@@ -103,7 +97,7 @@ def acquired_evidence(
         ),
         acquired=Dated(value=moment, source="clock of the examining machine"),
         transcript_head=newest,
-        transcript_token=token_record(token, newest) if token else None,
+        transcript_token=stamped(token, newest) if token else None,
         answers=answers,
         references=[],
         score=None,
@@ -214,7 +208,7 @@ def asset_record(folder: KeyFolder) -> AssetRecord | None:
     if raw is None:
         return None
     asset = Asset.parse(raw)
-    dated = token_record(token, sha256(raw)) if token is not None else None
+    dated = stamped(token, sha256(raw)) if token is not None else None
     return AssetRecord(digest=asset.digest, created=asset.created, token=dated)
 
 

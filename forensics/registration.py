@@ -1,5 +1,6 @@
 """The owner's side before and after embedding: making a key, and marking a model with it."""
 
+import shutil
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -69,8 +70,10 @@ def new_key(
                 f"The reference checkpoint has {len(labels)} classes, the pool {len(pool.names)}.",
                 "Take the pool from the model's own task.",
             )
+    fresh = path.with_name(f".{path.name}.new")
+    shutil.rmtree(fresh, ignore_errors=True)
     key = create_key(
-        path,
+        fresh,
         owner=owner,
         method=method,
         method_version=chosen.spec.version,
@@ -90,12 +93,17 @@ def new_key(
         passphrase=passphrase,
         now=moment or now(),
     )
-    unlocked = key.unlock(passphrase)
-    for role, model in models.items():
-        answers = ask(model, make_kit(unlocked).plan, progress, f"Recording the {role}")
-        body = {"role": role, "identity": encode_identity(model.identity), "answers": encode_answers(answers)}
-        key.save_reference(role, canonical_json(body), references[role])
-    return key
+    try:
+        unlocked = key.unlock(passphrase)
+        for role, model in models.items():
+            answers = ask(model, make_kit(unlocked).plan, progress, f"Recording the {role}")
+            record = {"role": role, "identity": encode_identity(model.identity), "answers": encode_answers(answers)}
+            key.save_reference(role, canonical_json(record), references[role])
+        fresh.rename(path)
+    except BaseException:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise
+    return KeyFolder.open(path)
 
 
 def embed_key(

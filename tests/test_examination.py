@@ -190,7 +190,9 @@ def test_kill_leaves_a_resumable_case_or_none(line: Line, tmp_path: Path) -> Non
         time.sleep(0.005)
     running.send_signal(signal.SIGKILL)
     running.wait()
-    done = subprocess.run([*command, "--resume", "--json"], env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*command, "--resume", "--json"], env=environment, capture_output=True, text=True, check=False
+    )
     if done.returncode == 2:  # the kill came after the case was complete
         assert "exists already" in done.stderr
     else:

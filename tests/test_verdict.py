@@ -3,14 +3,15 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from forensics.errors import UsageError
 from forensics.keys.claim import ReferenceRule, Rule
 from forensics.methods.bits import measure_bits
 from forensics.records import Effect, Measurement, Outcome, Reading, Verdict
 from forensics.statistics import FLOOR, binomial_test, labels_test
 from forensics.verdict import ClaimDates, chance_in_words, conclusion, decide, parse_moment
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 RULE = Rule(
     deciding={"scores": "matched-bits"},
@@ -330,6 +331,7 @@ def test_an_inverted_mark_is_never_supported(k: int, data: st.DataObject) -> Non
 @given(st.lists(st.integers(0, 1), min_size=32, max_size=64), st.sampled_from(["constant", "missing", "inverted"]))
 def test_useless_answers_are_never_supported(payload: list[int], kind: str) -> None:
     import numpy as np
+
     from forensics.methods import load_method
 
     bits = np.array(payload, dtype=np.int64)

@@ -45,7 +45,7 @@ def finetune(
                     continue
                 loss = torch.nn.functional.cross_entropy(model(pixel_values=inputs[rows]).logits, targets[rows])
                 optimiser.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
+                loss.backward()
                 optimiser.step()
             advance(1)
     model.eval()

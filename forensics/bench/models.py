@@ -1,10 +1,7 @@
 """Models of the benches, kept in a cache and rebuilt where they are gone."""
 
 import copy
-import os
-import shutil
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 
@@ -23,11 +20,7 @@ def cached(name: str, build: Callable[[], Classifier]) -> Classifier:
     """Returns the model of that name from the cache, or builds and keeps it."""
     folder = cache_folder() / "models-1" / name
     if not folder.exists():
-        fresh = folder.with_name(f".{folder.name}.{os.getpid()}")
-        fresh.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(fresh, ignore_errors=True)
-        save_classifier(build(), fresh, f"# {name}\n")
-        _settle(fresh, folder)
+        save_classifier(build(), folder, f"# {name}\n")
     return load_classifier(folder)
 
 
@@ -59,10 +52,3 @@ def digit_base(split: int) -> Classifier:
         return classifier
 
     return cached(f"digits-base-{split}", build)
-
-
-def _settle(fresh: Path, folder: Path) -> None:
-    try:
-        fresh.replace(folder)
-    except OSError:
-        shutil.rmtree(fresh, ignore_errors=True)

@@ -18,8 +18,6 @@ from forensics.cli.common import bar, folder, json_option, print_json
 @json_option
 def attack(name: str, model: Path, data: Path | None, out: Path, settings: tuple[str, ...], as_json: bool) -> None:
     """Run the removal attack NAME (finetune, prune, quantise, fp16) on a model."""
-    import shutil
-
     from forensics.attacks import run_attack
     from forensics.checkpoints import load_classifier, read_identity, save_classifier
     from forensics.errors import UsageError
@@ -33,10 +31,7 @@ def attack(name: str, model: Path, data: Path | None, out: Path, settings: tuple
         raise UsageError("A setting is not NAME=NUMBER.", "Write for instance --set epochs=10.") from error
     classifier = load_classifier(model)
     run_attack(name, classifier, load_images(data, classifier.labels) if data else None, chosen, bar)
-    partial = out.with_name(out.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    save_classifier(classifier, partial, f"# {model.resolve().name} after {name}\n")
-    partial.replace(out)
+    save_classifier(classifier, out, f"# {model.resolve().name} after {name}\n")
     digest = read_identity(out).digest
     if as_json:
         print_json({"attack": name, "settings": chosen, "out": str(out), "digest": digest})

@@ -25,7 +25,10 @@ def power(key: object, effect: float | None, wanted: float, as_json: bool) -> No
         raise UsageError("Effect and power do not make sense.", "Give an effect above 0.5 and a power below 1.")
     alpha = min(float(rule.alpha), 1e-3 / (2.0**rule.grinding * rule.examinations))
     reached = power_binomial(rule.n, share, alpha, 0.5)
-    needed = sample_size(share, alpha, wanted, 0.5)
+    try:
+        needed = sample_size(share, alpha, wanted, 0.5)
+    except ValueError as error:
+        raise UsageError(f"An effect of {share} is too close to chance to plan for.", "Give a larger one.") from error
     if as_json:
         print_json({"n": rule.n, "alpha": alpha, "effect": share, "power": reached, "needed": needed})
         return

@@ -23,6 +23,7 @@ ATTACHMENT = "evidence.json"
 
 _KEYWORD = re.compile(r"(evidence|manifest)-sha256:([0-9a-f]{64})")
 _DESCRIPTION = re.compile(r"SHA-256 ([0-9a-f]{64})$")
+_LEVEL = re.compile(r"signature-level:(B-B|B-T)\b")
 _NO_CHANGES = 1
 
 
@@ -139,13 +140,16 @@ def _read_content(raw: bytes, signed: SignedPdf) -> ReportContent:
     resolver = reader.get_historical_resolver(embedded.signed_revision)
     name, specification = _only_attachment(resolver.root)
     description = _DESCRIPTION.search(str(specification["/Desc"]))
-    keywords = dict(_KEYWORD.findall(str(resolver.trailer_view["/Info"]["/Keywords"])))
+    declared = str(resolver.trailer_view["/Info"]["/Keywords"])
+    keywords, level = dict(_KEYWORD.findall(declared)), _LEVEL.search(declared)
     if name != ATTACHMENT or str(specification["/UF"]) != ATTACHMENT:
         raise PdfFault("The attachment is not evidence.json.")
     if description is None or keywords.keys() != {"evidence", "manifest"}:
         raise PdfFault("The document does not declare the SHA-256 of its evidence and of its case.")
     if description[1] != keywords["evidence"]:
         raise PdfFault("The document declares two different digests of its evidence.")
+    if level is None or (level[1] == "B-T") != (signed.signature.timestamp is not None):
+        raise PdfFault("The signature has not the level that the document declares: its time stamp was taken away.")
     evidence = bytes(specification["/EF"]["/F"].data)
     return ReportContent(evidence, keywords["evidence"], keywords["manifest"])
 

@@ -24,6 +24,9 @@ TOLERANCE = 1e-9
 _REAL = re.compile(r"-?[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?")
 _WHOLE = re.compile(r"-?[0-9]+")
 
+UNIT_LIMIT = 1 << 16
+"""Most units (bits, items, families) that a claim may fix."""
+
 CELL_LIMIT = 64_000_000
 """Most numbers that a table of answers may hold."""
 
@@ -128,13 +131,14 @@ def reproduce(
     share, score = evidence.share, evidence.score
     if share is None:
         raise CaseError("No share is opened in this case.", "Open one with `forensics case open`.")
+    _refuse_absurd(claim)
     comparison = _Comparison()
     pool, complete = read_pool(share, files)
-    if complete:
-        _compare_plan(comparison, claim, evidence, opened, pool)
     measurement = measure_answers(
         claim, pool, opened.probe_key, opened.score_key, evidence.answers, evidence.references
     )
+    if complete:
+        _compare_plan(comparison, claim, evidence, opened, pool)
     verdict: Verdict | None = None
     if score is not None:
         recorded = score.measurement
@@ -205,6 +209,18 @@ def read_pool(share: OpenedShare, files: Mapping[str, bytes]) -> tuple[Pool, boo
         complete = complete and data is not None
         items.append(PoolItem(data or b"", kind, label))
     return Pool(tuple(items)), complete
+
+
+def _refuse_absurd(claim: Claim) -> None:
+    """Refuses numbers that would keep exact arithmetic busy for ever; no rule that anybody means has them."""
+    rule = claim.rule
+    decimals = (rule.alpha, rule.minimum_effect, rule.missing_allowed, rule.references.margin)
+    if rule.n > UNIT_LIMIT or any(len(text) > 40 or abs(_exponent(text)) > 400 for text in decimals):
+        raise CaseError("The claim's rule holds a number that no rule would.", "Ask the claim's owner what it means.")
+
+
+def _exponent(text: str) -> int:
+    return int(text.partition("e")[2] or 0)
 
 
 def _compare_plan(comparison: "_Comparison", claim: Claim, evidence: Evidence, opened: Opened, pool: Pool) -> None:

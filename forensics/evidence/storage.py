@@ -23,6 +23,7 @@ COUNT_LIMIT = 100_000
 
 _DEPTH_LIMIT = 6
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}(/[A-Za-z0-9_][A-Za-z0-9._-]{0,99}){0,5}")
+_NO_LOCKS = frozenset({errno.EBADF, errno.ENOLCK, errno.ENOTSUP, errno.EINVAL})
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -221,7 +222,12 @@ def storage_error(error: OSError, path: Path) -> StorageError:
 def _locked(folder: Path) -> Iterator[None]:
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        except OSError as error:
+            # Some network file systems lock no folders; renames alone still leave the old state or the new.
+            if error.errno not in _NO_LOCKS:
+                raise
         yield
     finally:
         os.close(handle)

@@ -110,11 +110,12 @@ class Claim(Frozen):
         """
         try:
             claim = cls.model_validate(parse_json(raw))
-        except ValueError as error:
+            canonical = claim.core == raw
+        except (ValueError, TypeError, RecursionError) as error:
             raise KeyFolderError(
                 f"This is no valid claim: {_first_line(error)}.", "Use the claim.json of the key."
             ) from error
-        if claim.core != raw:
+        if not canonical:
             raise KeyFolderError(
                 "The claim is not in canonical form (RFC 8785).", "Use the claim.json that the tool wrote."
             )

@@ -125,7 +125,7 @@ def _parse(opened: Mapping[str, Any]) -> tuple[int, Share, list[bytes], tuple[Ma
         share = Share(seed=_bytes(opened["seed"]), salt=_bytes(opened["salt"]))
         proof = [_bytes(step) for step in opened["proof"]]
         canonical_json(list(pool))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ClaimError("The opened share is malformed.") from error
     return index, share, proof, pool
 

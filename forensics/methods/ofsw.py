@@ -40,6 +40,10 @@ KERNEL_SCALE = 1 << 10
 """Kernels are rounded to this fraction for filtering, so that every sum is an exact integer."""
 
 _FLOOR = 1e-12
+_FLAT = 1e-9
+"""A bank whose spread is below this share of its largest value is constant but for rounding."""
+
+MOST_BITS, MOST_BANKS = 1024, 256
 
 SPEC = MethodSpec(
     name="ofsw",
@@ -115,6 +119,9 @@ class OrthogonalFeatureSpace:
         """Returns the k calibrated weights; see the module's docstring."""
         if CLEAN not in references:
             raise UsageError("The clean checkpoint's answers are missing.", "Name its folder with --reference.")
+        views = int(parameters["banks"]) * int(parameters["bits"])
+        if {answers.n, references[CLEAN].n} != {views}:
+            raise UsageError(f"The claim asks {views} views; {answers.n} were answered.", "Use the case's own claim.")
         kernels = derive_kernels(probe_key, parameters)
         truth = np.array([pool.items[index].label for index in derive_triggers(probe_key, pool, parameters)])
         access = "labels" if "labels" in {answers.access, references[CLEAN].access} else answers.access
@@ -162,6 +169,8 @@ def derive_triggers(probe_key: ProbeKey, pool: Pool, parameters: Parameters) -> 
 def derive_kernels(probe_key: ProbeKey, parameters: Parameters) -> FloatArray:
     """Returns the orthogonal kernels M, shape (banks, k, k): row i of a bank is kernel i, row-major."""
     banks, k = int(parameters["banks"]), int(parameters["bits"])
+    if not (1 <= banks <= MOST_BANKS and 1 <= k <= MOST_BITS):
+        raise UsageError(f"{banks} banks of {k} bits are not possible.", f"{MOST_BANKS} of {MOST_BITS} are the most.")
     normals = Stream(probe_key, "ofsw/kernels").normals(banks * k * k)
     return orthonormal(normals.reshape(banks, k, k))
 
@@ -220,7 +229,7 @@ def evaluation(answers: Answers, truth: IntArray, labels: tuple[str, ...], acces
     else:
         score = _log_odds(answers, wanted)
     score[answers.missing] = np.nan
-    return score.reshape(len(truth), -1)
+    return np.asarray(score.reshape(len(truth), -1), dtype=np.float64)
 
 
 def weights(kernels: FloatArray, evaluations: FloatArray) -> tuple[FloatArray, float]:
@@ -241,7 +250,7 @@ def weights(kernels: FloatArray, evaluations: FloatArray) -> tuple[FloatArray, f
     for bank, here in enumerate(present):
         values = evaluations[bank, here]
         spread = values.std() if values.size else 0.0
-        if spread > 0.0:
+        if spread > _FLAT * np.abs(values).max(initial=0.0):
             standard[bank, here] = (values - values.mean()) / spread
     return np.einsum("bij,bi->j", kernels, standard), float(1.0 - present.mean())
 
@@ -254,7 +263,7 @@ def calibrated(raw: FloatArray, natural: FloatArray) -> FloatArray:
         natural: (k,) the clean checkpoint's weights, fixed before the payload was drawn.
     """
     norm = float(natural @ natural)
-    return raw - natural * (float(raw @ natural) / norm) if norm > 0.0 else raw
+    return np.asarray(raw - natural * (float(raw @ natural) / norm)) if norm > 0.0 else raw
 
 
 def _columns(answers: Answers, labels: tuple[str, ...]) -> IntArray:
@@ -271,7 +280,7 @@ def _columns(answers: Answers, labels: tuple[str, ...]) -> IntArray:
 
 
 def _first_maximum(values: FloatArray) -> IntArray:
-    return np.argmax(np.where(np.isfinite(values), values, -np.inf), axis=1).astype(np.int64)
+    return np.asarray(np.argmax(np.where(np.isfinite(values), values, -np.inf), axis=1), dtype=np.int64)
 
 
 def _log_odds(answers: Answers, wanted: IntArray) -> FloatArray:

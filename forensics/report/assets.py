@@ -1,5 +1,6 @@
 """The report's own files: where templates and fonts lie, and the Jinja environment over them."""
 
+import re
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -9,6 +10,8 @@ from pathlib import Path
 from jinja2 import BaseLoader, Environment, StrictUndefined, TemplateNotFound
 
 from forensics.errors import StorageError
+
+_NAME = re.compile(r"([A-Za-z0-9_-]+/)?[A-Za-z0-9_-]+(\.[a-z0-9]+)+")
 
 FONTS = {
     "serif": "DejaVuSerifCondensed.ttf",
@@ -39,7 +42,16 @@ def template_folder() -> Traversable:
 
 
 def read_asset(name: str) -> bytes:
-    """Returns the bytes of a file in the template folder; `name` is our own relative path."""
+    """Returns the bytes of a file in the template folder.
+
+    Args:
+        name: relative path of plain names. A method's name, which comes from the claim, becomes part of it.
+
+    Raises:
+        FileNotFoundError: there is none, or the name is not plain.
+    """
+    if not _NAME.fullmatch(name):
+        raise FileNotFoundError(name)
     return template_folder().joinpath(*name.split("/")).read_bytes()
 
 

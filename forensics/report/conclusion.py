@@ -49,7 +49,7 @@ def conclude(evidence: Evidence, claim: Claim) -> str:
     not_run = [name for gate, name in GATE_NAMES.items() if verdict.gates.get(gate) is None]
     if not_run:
         sentences.append(f"Not run: {'; '.join(not_run)}.")
-    return " ".join(sentences)
+    return " ".join(["Demonstration.", *sentences] if evidence.binding == "demonstration" else sentences)
 
 
 UNITS = {"bits": "bits", "labels": "labels", "blocks": "blocks"}

@@ -210,10 +210,10 @@ def draw_null(n: int, chance: str, observed: int, p_value: str, limit: Fraction)
         axis=[{"x": f"{left + (count + 0.5) * step:.1f}", "text": str(count)} for count in ticks],
         expected=f"{left + (expected + 0.5) * step:.1f}",
     )
-    rows = [(integer(expected), "expected by chance", number(repr(float(tails[expected])), 2))]
+    rows = [(integer(expected), "expected by chance", number(repr(float(tails[expected]))))]
     if needed is not None:
-        rows.append((integer(needed), "smallest count that passes gate G2", number(_scientific(tails[needed]), 2)))
-    rows.append((integer(observed), "observed in this examination", number(p_value, 2)))
+        rows.append((integer(needed), "smallest count that passes gate G2", number(_scientific(tails[needed]))))
+    rows.append((integer(observed), "observed in this examination", number(p_value)))
     return Figure(
         name="null.svg",
         svg=svg,

@@ -28,7 +28,7 @@ class StampBox:
     """Where the visible stamp stands on page 1, in millimetres from the left and the bottom edge."""
 
     left: float = 22.0
-    bottom: float = 25.0
+    bottom: float = 27.0
     width: float = 80.0
     height: float = 26.0
 
@@ -67,7 +67,7 @@ def render_pdf(report: Report, evidence: bytes) -> Rendered:
         raise CaseError("The evidence to attach is not the one the report prints.", "Build the report from one case.")
     created = datetime.fromisoformat(_created(report))
     weasyprint = load_weasyprint()
-    options = {"pdf_variant": VARIANT, "pdf_identifier": report.evidence_sha256[:32].encode()}
+    options = {"pdf_variant": VARIANT, "full_fonts": True, "pdf_identifier": report.evidence_sha256[:32].encode()}
     served = {f"figure:{figure.name}": figure.svg.encode() for figure in report.figures.values()}
     served["figure:draft.svg"] = environment().get_template("figures/draft.svg.j2").render().encode()
     document = layout(render_html(report), served, options)

@@ -124,13 +124,15 @@ def make_limitations(evidence: Evidence, claim: Claim, details: Details) -> tupl
     not_run = [name for name in GATE_TEXTS if verdict.gates.get(name) is None]
     if not_run:
         found.append(f"Not run: {', '.join(not_run)}. A gate that was not run is neither passed nor failed.")
-    if not details.validation.reference:
-        found.append(
-            "No validation study of this laboratory is named, so that its own rate of error is not quantified."
-        )
     if "http" in evidence.suspect.kind or "+" in evidence.suspect.kind:
         found.append("The suspect was reached over a network; its operator can change it at any time.")
-    return (*found, *GENERAL)
+    if details.validation.reference:
+        return (*found, *GENERAL)
+    return (
+        *found,
+        *GENERAL,
+        "No validation study of this laboratory is named: its own rate of error is not quantified.",
+    )
 
 
 def _dates(evidence: Evidence) -> tuple[tuple[str, str | None], ...]:

@@ -5,7 +5,6 @@ from collections.abc import Set
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 
-from forensics.canonical import sha256
 from forensics.report.assets import covered_characters
 
 THIN = "\u202f"
@@ -14,6 +13,7 @@ THIN = "\u202f"
 _SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 _MILLIONTH = Decimal("1e-6")
 _NORMALISED = 4
+_EXACT = 10**7
 
 
 def clean(text: str, limit: int = 160) -> str:
@@ -51,23 +51,21 @@ def groups(digest: str, size: int = 16) -> tuple[str, ...]:
     return tuple(plain[start : start + size] for start in range(0, len(plain), size))
 
 
-def label_digest(labels: list[str]) -> str:
-    """Returns the SHA-256 of a list of labels, one a line, for a list too long to print."""
-    return sha256("\n".join(labels).encode())
-
-
 def integer(value: int) -> str:
     """Returns an integer with thin spaces between groups of three digits: `1 048 576`."""
     return f"{value:,}".replace(",", THIN).replace("-", "−")
 
 
 def number(text: str, digits: int = 3) -> str:
-    """Returns a decimal string rounded to significant digits: `0.938`, `5.4 × 10⁻²⁰`, or the text if no number."""
+    """Returns a decimal string rounded to significant digits: `0.938`, `5.4 × 10⁻²⁰`; whole numbers stay exact.
+
+    Text that is no number comes back cleaned.
+    """
     value = _decimal(text)
     if value is None:
         return clean(text, 40)
-    if value == 0:
-        return "0"
+    if value == value.to_integral_value() and abs(value) < _EXACT:
+        return integer(int(value))
     rounded = Decimal(f"{value:.{digits - 1}e}")
     exponent = rounded.adjusted()
     if -4 <= exponent < 7:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from forensics import __version__
 from forensics.canonical import sha256
 from forensics.errors import CaseError
 from forensics.evidence.schema import Evidence
@@ -80,12 +81,8 @@ class Report:
 
     number: str
     version: str
-    supersedes: str
-    date: str
     confidentiality: str
     jurisdiction: str
-    court: str
-    caption: str
     missing: tuple[str, ...]
     binding: str
     binding_label: str
@@ -99,7 +96,6 @@ class Report:
     suspect: str
     method: str
     method_name: str
-    case: str
     cover: tuple[Row, ...]
     evidence_sha256: str
     evidence_groups: tuple[str, ...]
@@ -115,8 +111,8 @@ class Report:
     alternatives: tuple[Alternative, ...]
     limitations: tuple[str, ...]
     tools: tuple[Row, ...]
-    tool_name: str
     tool_version: str
+    recorded_by: str
     signature: SignatureFacts | None
     signature_rows: tuple[Row, ...]
     peer_review: str
@@ -144,6 +140,11 @@ class Report:
         if self.signature and self.signature.demonstration:
             flags.append("DEMONSTRATION SIGNATURE: NOT TRUSTED")
         return " · ".join(flags)
+
+    @property
+    def signature_level(self) -> str:
+        """`B-B`, `B-T` or `none`: declared in the metadata, so that a time stamp taken away is missed."""
+        return self.signature.level.removeprefix("PAdES ") if self.signature else "none"
 
     @property
     def american(self) -> bool:
@@ -181,12 +182,8 @@ def make_report(
     return Report(
         number=clean(report.number or "", 30) or "(no number)",
         version=clean(report.version or "", 12) or "(none)",
-        supersedes=clean(report.supersedes or "", 120) or "none",
-        date=day(report.date, "undated"),
         confidentiality=clean(report.confidentiality or "", 80),
         jurisdiction=clean(details.court.jurisdiction or "", 80),
-        court=clean(details.court.name or "", 160) or "No court was named.",
-        caption=clean(details.court.caption or "", 200) or "No case caption was supplied.",
         missing=details.missing(),
         binding=evidence.binding,
         binding_label=BINDING_LABELS[evidence.binding],
@@ -200,7 +197,6 @@ def make_report(
         suspect=clean(evidence.suspect.name, 120),
         method=clean(claim.method, 40),
         method_name=f"{clean(claim.method, 40)}, version {clean(claim.method_version, 40)}",
-        case=clean(evidence.case, 120),
         cover=_cover(evidence, claim, details),
         evidence_sha256=digest,
         evidence_groups=groups(digest),
@@ -218,8 +214,8 @@ def make_report(
         alternatives=make_alternatives(evidence, claim),
         limitations=make_limitations(evidence, claim, details),
         tools=tuple(Row(clean(key, 60), clean(value, 200)) for key, value in sorted(evidence.tool.items())[:40]),
-        tool_name=clean(evidence.tool.get("name", "the tool"), 60),
-        tool_version=clean(evidence.tool.get("version", ""), 30),
+        tool_version=__version__,
+        recorded_by=clean(evidence.tool.get("model-forensics", "of unknown version"), 30),
         signature=signature,
         signature_rows=_signature_rows(signature),
         peer_review=clean(details.validation.peer_review or "", 600) or "No statement on peer review was supplied.",

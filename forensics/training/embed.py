@@ -137,8 +137,8 @@ def embed(
         if before - after > max_accuracy_drop:
             shutil.rmtree(work, ignore_errors=True)
             raise UsageError(
-                f"The mark costs {100 * (before - after):.2f} points of accuracy on {len(held.labels)} held-out images; "
-                f"{100 * max_accuracy_drop:.2f} were allowed, so nothing was written.",
+                f"The mark costs {100 * (before - after):.2f} points of accuracy on {len(held.labels)} "
+                f"held-out images; {100 * max_accuracy_drop:.2f} were allowed, so nothing was written.",
                 "Allow more with --max-accuracy-drop, give more data, or embed fewer bits.",
             )
         summary = {
@@ -194,19 +194,13 @@ def _recover(
 
 
 def _write_model(classifier: Classifier, work: Path, summary: dict[str, Any], source: Path) -> None:
-    fresh = work / "model.new"
-    shutil.rmtree(fresh, ignore_errors=True)
+    shutil.rmtree(work / "model", ignore_errors=True)
+    save_classifier(classifier, work / "model", _card(classifier, summary, source))
     try:
-        save_classifier(classifier, fresh, _card(classifier, summary, source))
-        shutil.rmtree(work / "model", ignore_errors=True)
-        fresh.replace(work / "model")
         (work / "finished.new").write_text(json.dumps(summary), encoding="utf-8")
         (work / "finished.new").replace(work / "finished.json")
     except OSError as error:
-        shutil.rmtree(fresh, ignore_errors=True)
-        raise StorageError(
-            f"The marked model cannot be written to {work}: {error.strerror}.", "Free some disk space."
-        ) from error
+        raise StorageError(f"The disk is full or {work} cannot be written.", "Free some disk space.") from error
 
 
 def _finished(work: Path, fingerprint: str) -> dict[str, Any] | None:
@@ -225,7 +219,8 @@ def _card(classifier: Classifier, summary: dict[str, Any], source: Path) -> str:
         f"An image classifier with {len(classifier.labels)} classes and {weights:,} weights, fine-tuned from "
         f"`{source.resolve().name}`.\n\n"
         "| accuracy on held-out images | |\n|---|---|\n"
-        f"| before | {summary['before']:.4f} |\n| after | {summary['after']:.4f} |\n| images | {summary['held_out']} |\n"
+        f"| before | {summary['before']:.4f} |\n| after | {summary['after']:.4f} |\n"
+        f"| images | {summary['held_out']} |\n"
     )
 
 

@@ -79,7 +79,7 @@ def optimise(
             for group in optimiser.param_groups:
                 group["lr"] = schedule.rate(index)
             optimiser.zero_grad(set_to_none=True)
-            step(index).backward()  # type: ignore[no-untyped-call]
+            step(index).backward()
             torch.nn.utils.clip_grad_norm_(weights, schedule.clip)
             optimiser.step()
             if observe:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from forensics.canonical import canonical_json, sha256, through_decimals
 from forensics.codec import encode_answers, encode_identity
 from forensics.evidence.schema import Dated
@@ -82,6 +83,9 @@ class Line:
     sealed: Path
     trust: Path
     signer: Path
+
+    def __repr__(self) -> str:
+        return f"Line({self.root})"
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+
 from forensics.canonical import sha256
 from forensics.errors import CaseError
 from forensics.evidence.bag import SIGNATURE, find_damage, find_odd_tags, render_bag
@@ -19,7 +20,6 @@ from forensics.evidence.case import (
 from forensics.evidence.custody import EVIDENCE
 from forensics.evidence.storage import create_folder
 from forensics.evidence.storage import read_folder as read
-
 from tests.evidence.conftest import Line
 from tests.evidence.test_storage import run_killed
 

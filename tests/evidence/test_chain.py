@@ -1,11 +1,12 @@
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from forensics.canonical import canonical_json, sha256
 from forensics.errors import CheckFailed
 from forensics.evidence.chain import GENESIS, append, encode_line, head, verify_chain
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 MOMENT = datetime(2026, 3, 1, 12, 0, 5, tzinfo=UTC)
 

@@ -7,6 +7,7 @@ from dataclasses import FrozenInstanceError
 from pathlib import Path
 
 import pytest
+
 from forensics.canonical import canonical_json, now, parse_json, sha256
 from forensics.errors import CaseError, UsageError
 from forensics.evidence.bag import SIGNATURE
@@ -18,7 +19,6 @@ from forensics.evidence.signer import load_signer
 from forensics.examination import acquire, make_kit, open_case, score
 from forensics.keys.demonstration import DemonstrationAuthority
 from forensics.records import Pool
-
 from tests.evidence.conftest import MOMENT, PASSPHRASE, Line, RecordedSuspect, make_key, marked_logits
 
 Copy = Callable[[Path], Path]

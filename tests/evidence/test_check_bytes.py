@@ -1,16 +1,19 @@
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
 from forensics.canonical import canonical_json, parse_json
+from forensics.errors import CaseError
 from forensics.evidence.bag import SIGNATURE, render_bag
 from forensics.evidence.case import CLAIM, TRANSCRIPT, CaseFolder
 from forensics.evidence.check import check_case
 from forensics.evidence.custody import CUSTODY, EVIDENCE, record_custody
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-
+from forensics.evidence.schema import Evidence
 from tests.evidence.conftest import MOMENT, Line, lay
 
 Copy = Callable[[Path], Path]
@@ -28,7 +31,7 @@ def test_a_flipped_bit_in_any_file_is_noticed(line: Line, copy_of: Copy) -> None
     paths = sorted(path for path in case.rglob("*") if path.is_file())
     assert len(paths) > 25
     tried = 0
-    while tried < 320:
+    while tried < 300:
         for path in paths:
             raw = flipped(path, int(rng.integers(path.stat().st_size)), int(rng.integers(8)))
             result = check_case(case)
@@ -44,7 +47,7 @@ def test_a_flipped_bit_in_the_signature_is_noticed(line: Line, copy_of: Copy) ->
     case = copy_of(line.sealed)
     path = case / SIGNATURE
     rng = np.random.default_rng(12)
-    for position in rng.choice(path.stat().st_size, 150, replace=False):
+    for position in rng.choice(path.stat().st_size, 100, replace=False):
         raw = flipped(path, int(position), int(rng.integers(8)))
         result = check_case(case)
         assert not result.ok
@@ -115,10 +118,8 @@ def test_any_value_anywhere_in_the_evidence_never_crashes(line: Line, tmp_path: 
     if isinstance(body["share"], dict):
         files["data/opened/share-0/share.json"] = canonical_json(body["share"])
     bag = render_bag(files, case.evidence)
-    try:
+    with contextlib.suppress(CaseError):
         bag = render_bag(files, Evidence.parse(files[EVIDENCE]))
-    except CaseError:
-        pass
     result = check_case(lay(tmp_path / "CASE", bag))
     assert result.reasons
     described = route[0] in FREE or "identity" in route or "provenance" in route or route == ("score", "created")

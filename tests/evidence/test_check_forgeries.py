@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from forensics.canonical import canonical_json, parse_json, sha256
 from forensics.evidence.bag import render_bag
 from forensics.evidence.case import CLAIM, TRANSCRIPT, CaseFolder, encode_share
@@ -10,7 +11,6 @@ from forensics.evidence.chain import GENESIS, encode_line, head, verify_chain
 from forensics.evidence.check import check_case
 from forensics.evidence.custody import CUSTODY, EVIDENCE, record_custody
 from forensics.evidence.schema import Evidence
-
 from tests.evidence.conftest import MOMENT, Line, lay
 
 Forge = Callable[[dict[str, bytes], dict[str, Any], Line], None]

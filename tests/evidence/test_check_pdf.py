@@ -2,11 +2,15 @@
 
 import random
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 
 import pytest
+
 from forensics.canonical import sha256
 from forensics.errors import CaseError, UsageError
 from forensics.evidence.case import CaseFolder
@@ -15,7 +19,6 @@ from forensics.evidence.signed_pdf import PdfFault, read_signed_pdf
 from forensics.evidence.signer import load_signer
 from forensics.keys.demonstration import DemonstrationAuthority
 from forensics.report import ReportResult, write_report
-
 from tests.evidence.conftest import PASSPHRASE, Line
 
 
@@ -74,7 +77,7 @@ def test_every_flipped_bit_is_refused(report: ReportResult, altered: Callable[[b
     # The whole file, the filled part of the signature, its padding, and the last kilobyte with the byte range.
     places = chance.sample(range(len(raw)), 300)
     places += chance.sample(range(start, start + 6000), 80) + chance.sample(range(start, end), 20)
-    places += chance.sample(range(len(raw) - 1200, len(raw)), 60) + [start - 1, end, end - 1, 0, len(raw) - 1]
+    places += [*chance.sample(range(len(raw) - 1200, len(raw)), 60), start - 1, end, end - 1, 0, len(raw) - 1]
     for place in places:
         changed = bytearray(raw)
         changed[place] ^= 1 << chance.randrange(8)
@@ -189,6 +192,32 @@ def test_plain_approval_signature_is_refused(
     assert "forbids changes" in result.reasons[0]
 
 
+def test_time_stamp_taken_away_is_missed(report: ReportResult, altered: Callable[[bytes], Path]) -> None:
+    from asn1crypto import cms
+
+    raw = report.path.read_bytes()
+    signed = read_signed_pdf(raw)
+    _, start, end, _ = signed.byte_range
+    info = cms.ContentInfo.load(signed.contents)
+    signer = info["content"]["signer_infos"][0]
+    signer["unsigned_attrs"] = None
+    value = info.dump(force=True).hex().upper().encode()
+    stripped = raw[: start + 1] + value.ljust(end - start - 2, b"0") + raw[end - 1 :]
+    assert read_signed_pdf(stripped).signature.timestamp is None
+    result = check_pdf(altered(stripped))
+    assert not result.ok
+    assert "time stamp was taken away" in result.reasons[0]
+
+
+def test_checking_needs_neither_renderer_nor_torch() -> None:
+    script = (
+        "import sys, forensics.evidence.check_pdf\n"
+        "print([name for name in ('torch', 'weasyprint', 'jinja2', 'forensics.report') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_wrong_root_is_not_trusted(report: ReportResult, tmp_path: Path) -> None:
     root = tmp_path / "other.pem"
     root.write_bytes(DemonstrationAuthority.create().root_pem)
@@ -261,3 +290,17 @@ def _written(writer: object) -> bytes:
     output = BytesIO()
     writer.write(output)  # type: ignore[attr-defined]
     return output.getvalue()
+
+
+def test_documented_recipe_verifies_with_openssl_alone(report: ReportResult, line: Line, tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "report.md").read_text(encoding="utf-8")
+    cut = page[page.index("```python\n") + len("```python\n") :]
+    (tmp_path / "cut.py").write_text(cut[: cut.index("```")], encoding="utf-8")
+    command = next(text.strip() for text in page.splitlines() if text.strip().startswith("openssl cms"))
+    (tmp_path / "ROOT.pem").write_bytes(line.trust.read_bytes())
+    run = partial(subprocess.run, cwd=tmp_path, capture_output=True, check=False)
+    assert run([sys.executable, "-I", "cut.py", str(report.path)]).returncode == 0
+    assert run(command.split()).returncode == 0
+    signed = tmp_path / "signed.bin"
+    signed.write_bytes(signed.read_bytes().replace(b"Author", b"author"))
+    assert run(command.split()).returncode != 0

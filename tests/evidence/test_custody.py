@@ -2,6 +2,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
+
 from forensics.errors import CheckFailed
 from forensics.evidence.chain import append, verify_chain
 from forensics.evidence.custody import CUSTODY, EVIDENCE, is_sealed, payload_digest, record_custody, verify_custody

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from forensics.canonical import sha256
 from forensics.errors import CaseError, StorageError
 from forensics.evidence.chain import head, verify_chain

@@ -3,12 +3,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from forensics.canonical import canonical_json, parse_json, sha256
 from forensics.errors import CaseError
 from forensics.evidence.kit import read_kit, write_kit
 from forensics.examination import make_kit
 from forensics.records import Plan, Probe
-
 from tests.evidence.conftest import Line
 
 

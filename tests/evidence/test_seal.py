@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+
 from forensics.canonical import now
 from forensics.errors import AuthorityError, CaseError, UsageError
 from forensics.evidence.bag import SIGNATURE, TAGMANIFEST
@@ -12,7 +13,6 @@ from forensics.evidence.check import check_case
 from forensics.evidence.seal import seal_case
 from forensics.evidence.signer import load_signer
 from forensics.evidence.storage import read_folder
-
 from tests.evidence.conftest import PASSPHRASE, Line
 from tests.evidence.test_signer import Failing
 

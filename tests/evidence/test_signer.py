@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
     pkcs12,
 )
 from cryptography.x509.oid import NameOID
+
 from forensics.canonical import sha256
 from forensics.errors import AuthorityError, UsageError
 from forensics.evidence.certificates import is_demonstration, parse_fingerprint, printable, read_certificates
@@ -21,7 +22,6 @@ from forensics.evidence.seal import sign_detached
 from forensics.evidence.signer import AuthorityTimeStamper, load_signer, signer_certificate
 from forensics.keys.cms import read_cms
 from forensics.keys.demonstration import DemonstrationAuthority
-
 from tests.evidence.conftest import PASSPHRASE
 
 

@@ -3,6 +3,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from forensics.errors import CaseError, StorageError
 from forensics.evidence import storage
 from forensics.evidence.storage import create_folder, is_plain_name, read_folder, recover_folder, replace_folder
@@ -134,6 +135,16 @@ def test_a_failing_disk_leaves_the_old_state(
             create_folder(tmp_path / "OTHER", NEW)
     assert [entry.name for entry in tmp_path.iterdir()] == ["CASE"]
     assert read_folder(path) == OLD
+
+
+def test_a_file_system_without_locks_is_written_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments):
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+    monkeypatch.setattr(storage.fcntl, "flock", refuse)
+    create_folder(tmp_path / "CASE", OLD)
+    replace_folder(tmp_path / "CASE", NEW)
+    assert read_folder(tmp_path / "CASE") == NEW
 
 
 def test_a_disk_that_fails_between_the_renames_is_recovered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

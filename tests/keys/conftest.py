@@ -8,6 +8,9 @@ from shutil import copytree
 
 import pytest
 from asn1crypto import tsp
+from pyhanko.sign.signers import SimpleSigner
+from pyhanko.sign.timestamps.api import TimeStamper
+
 from forensics.keys.claim import ReferenceCommitment, ReferenceRule, Rule
 from forensics.keys.creation import Targets, draft_key
 from forensics.keys.demonstration import DemonstrationAuthority
@@ -15,9 +18,6 @@ from forensics.keys.folder import KeyFolder, UnlockedKey, create_key
 from forensics.keys.opening import verify_tokens
 from forensics.keys.timestamp import TimestampAuthority
 from forensics.records import Pool, PoolItem
-from pyhanko.sign.signers import SimpleSigner
-from pyhanko.sign.timestamps.api import TimeStamper
-
 from tests.keys.openssl import OpenSsl
 
 CONTENT = b"what is signed"

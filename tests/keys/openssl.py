@@ -5,6 +5,7 @@ from pathlib import Path
 
 from asn1crypto import tsp
 from cryptography import x509
+
 from forensics.keys.timestamp import timestamp_request
 
 CONFIG = """

@@ -7,10 +7,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from asn1crypto import tsp
+
 from forensics.errors import AuthorityError, UsageError
 from forensics.keys.demonstration import DemonstrationAuthority
 from forensics.keys.timestamp import HttpAuthority, timestamp_request, verify_token
-
 from tests.keys.openssl import OpenSsl
 
 DIGEST = hashlib.sha256(b"a claim").digest()

@@ -8,6 +8,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
 from forensics.keys.chain import (
     UnaccountedError,
     certificate_digests,
@@ -18,7 +19,6 @@ from forensics.keys.chain import (
 )
 from forensics.keys.cms import SignedData, read_cms
 from forensics.keys.demonstration import DemonstrationAuthority
-
 from tests.keys.openssl import OpenSsl
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

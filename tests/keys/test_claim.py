@@ -2,6 +2,7 @@ import hashlib
 import json
 
 import pytest
+
 from forensics.errors import KeyFolderError
 from forensics.keys.claim import Claim
 from forensics.keys.folder import UnlockedKey
@@ -46,3 +47,11 @@ def test_the_same_claim_in_another_form_is_refused(unlocked: UnlockedKey) -> Non
     for other in (b" " + core, core + b"\n", json.dumps(json.loads(core)).encode(), doubled, b"", b"[]", core[:-1]):
         with pytest.raises(KeyFolderError):
             Claim.parse(other)
+
+
+@pytest.mark.parametrize("value", ["1.5", "12345678901234567890", "[" * 5000 + "]" * 5000, r'"\ud800"', "NaN"])
+def test_values_without_canonical_form_are_refused(unlocked: UnlockedKey, value: str) -> None:
+    core = unlocked.claim.core.replace(b'"parameters":{"bits":64}', f'"parameters":{{"bits":{value}}}'.encode())
+    assert core != unlocked.claim.core
+    with pytest.raises(KeyFolderError):
+        Claim.parse(core)

@@ -7,12 +7,12 @@ from asn1crypto import cms, core
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding
+
 from forensics.errors import CheckFailed
 from forensics.keys.cms import CmsError, TimestampToken, accepted_form, read_cms, read_timestamp
 from forensics.keys.demonstration import DemonstrationAuthority
 from forensics.keys.der import tlv, unpad
 from forensics.keys.timestamp import verify_token
-
 from tests.keys.conftest import CONTENT, cades
 from tests.keys.openssl import OpenSsl
 

@@ -7,11 +7,11 @@ from asn1crypto import tsp
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs12
 from cryptography.x509.oid import NameOID
+
 from forensics.errors import KeyFolderError
 from forensics.keys.chain import sole_timestamping
 from forensics.keys.demonstration import DemonstrationAuthority
 from forensics.keys.timestamp import DEMONSTRATION, timestamp_request, verify_token
-
 from tests.keys.openssl import OpenSsl
 
 DIGEST = hashlib.sha256(b"a claim").digest()

@@ -2,10 +2,11 @@ import math
 
 import numpy as np
 import pytest
-from forensics.keys.derive import Stream, direction, master_secret, orthonormal, split
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+
+from forensics.keys.derive import Stream, direction, master_secret, orthonormal, split
 
 KEY = bytes(range(32))
 
@@ -25,18 +26,21 @@ def test_streams_of_other_labels_or_keys_differ() -> None:
     assert plain not in (Stream(KEY, "b").take(64), Stream(KEY[::-1], "a").take(64))
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 100), max_size=12))
 def test_a_stream_does_not_depend_on_how_it_is_cut(cuts: list[int]) -> None:
     stream = Stream(KEY, "cut")
     assert b"".join(stream.take(cut) for cut in cuts) == Stream(KEY, "cut").take(sum(cuts))
 
 
+@settings(deadline=None)
 @given(st.integers(1, 2**64))
 def test_integers_stay_below_their_bound(bound: int) -> None:
     stream = Stream(KEY, f"bound/{bound}")
     assert all(0 <= stream.integer(bound) < bound for _ in range(20))
 
 
+@settings(deadline=None)
 @given(st.integers(0, 60), st.data())
 def test_permutations_and_subsets(n: int, data: st.DataObject) -> None:
     assert sorted(Stream(KEY, f"order/{n}").permutation(n).tolist()) == list(range(n))

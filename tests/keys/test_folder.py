@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pyrage
 import pytest
+
 from forensics.canonical import canonical_json
 from forensics.errors import AuthorityError, KeyFolderError, StorageError, UsageError
 from forensics.keys import folder as folder_module
@@ -20,7 +21,6 @@ from forensics.keys.shares import Share
 from forensics.keys.timestamp import verify_token
 from forensics.keys.vault import Secret, unseal
 from forensics.records import Pool, PoolItem
-
 from tests.keys.conftest import MOMENT, PASSPHRASE, Maker, pools
 from tests.keys.openssl import OpenSsl
 from tests.keys.test_opening import Stamper
@@ -156,6 +156,17 @@ def test_an_authority_with_several_units(make_key: Maker) -> None:
         make_key.in_memory([Alternating([0, 1] * 3)])
 
 
+def test_two_authorities_leave_two_tokens(
+    tmp_path: Path, make_key: Maker, openssl: OpenSsl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folder_module, "seal", lambda *_: (b"sealed", b"sealed"))
+    key = make_key(tmp_path / "key", [Stamper(openssl), Stamper(openssl, "tsa-ec")], binding="timestamped")
+    named = ["claim.json", "claim.tst", "claim.2.tst", "key.age", "pool.age"]
+    assert {path.name for path in key.path.iterdir()} == set(named)
+    assert [token.authority for token in key.verified] == ["CN=tsa,O=Test", "CN=tsa-ec,O=Test"]
+    assert not any(token.demonstration for token in key.verified)
+
+
 def test_binding_and_authorities_must_agree(
     tmp_path: Path, make_key: Maker, demonstration: DemonstrationAuthority, openssl: OpenSsl
 ) -> None:
@@ -221,7 +232,7 @@ def test_damage_of_the_secret_is_noticed(key: KeyFolder) -> None:
 
 @pytest.fixture
 def opened_secret(unlocked: UnlockedKey, monkeypatch: pytest.MonkeyPatch) -> Secret:
-    """A secret for the session's pools; unlocking finds it at once, whatever the passphrase."""
+    """A secret for the shared key's pools; unlocking finds it at once, whatever the passphrase."""
     identity = pyrage.x25519.Identity.generate()
     secret = Secret(unlocked.shares, str(identity))
     monkeypatch.setattr(folder_module, "unseal", lambda *_: secret)

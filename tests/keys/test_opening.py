@@ -4,6 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from asn1crypto import cms
+
 from forensics.canonical import canonical_json
 from forensics.errors import CheckFailed
 from forensics.keys.claim import Claim
@@ -12,7 +14,6 @@ from forensics.keys.derive import master_secret, split
 from forensics.keys.folder import UnlockedKey
 from forensics.keys.opening import ClaimError, verify_opening, verify_tokens
 from forensics.keys.timestamp import self_dated_salt
-
 from tests.keys.conftest import Maker, pools
 from tests.keys.openssl import OpenSsl
 
@@ -132,6 +133,22 @@ def test_two_authorities_count_in_order(make_key: Maker, openssl: OpenSsl) -> No
     again = Stamper(openssl).stamp(bytes.fromhex(key.claim.digest))
     other = verify_opening(key.claim, [again, key.tokens[1]], opening)
     assert other.score_key != opened.score_key
+
+
+def test_leaving_out_what_is_unsigned_changes_no_secret(make_key: Maker, openssl: OpenSsl) -> None:
+    made = make_key.in_memory([Stamper(openssl)], binding="timestamped")
+    info = cms.ContentInfo.load(made.folder.tokens[0])
+    del info["content"]["certificates"][1]
+    assert info.dump() != made.folder.tokens[0]
+    opened = verify_opening(made.claim, [info.dump()], made.opening())
+    assert (opened.probe_key, opened.score_key) == made.secrets()
+
+
+def test_one_authority_does_not_count_twice(unlocked: UnlockedKey, demonstration: DemonstrationAuthority) -> None:
+    doubled = with_changes(unlocked.claim, authorities=list(unlocked.claim.authorities) * 2)
+    tokens = [demonstration.stamp(bytes.fromhex(doubled.digest)) for _ in range(2)]
+    with pytest.raises(ClaimError, match="the same timestamp authority twice"):
+        verify_tokens(doubled, tokens)
 
 
 def test_a_self_dated_claim_needs_no_token(make_key: Maker) -> None:

@@ -2,9 +2,10 @@ import hashlib
 import json
 
 import pytest
-from forensics.keys.shares import Share, draw_shares, leaf, merkle_proof, merkle_root, verify_proof
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from forensics.keys.shares import Share, draw_shares, leaf, merkle_proof, merkle_root, verify_proof
 
 
 def node(left: bytes, right: bytes) -> bytes:
@@ -58,6 +59,7 @@ def test_roots_and_proofs_follow_the_definition(count: int) -> None:
         assert verify_proof(leaves[index], index, count, proof, root)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 40), st.data())
 def test_altered_proofs_fail(count: int, data: st.DataObject) -> None:
     leaves = leaves_of([b"%d" % index for index in range(count)])

@@ -4,11 +4,11 @@ from datetime import UTC, datetime
 import pytest
 from asn1crypto import cms, core
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+
 from forensics.keys.cms import CmsError, accepted_form
 from forensics.keys.demonstration import DemonstrationAuthority
 from forensics.keys.der import SEQUENCE, tlv
 from forensics.keys.timestamp import HttpAuthority, self_dated_salt, timestamp_request, token_salt, verify_token
-
 from tests.keys.openssl import OpenSsl
 
 DIGEST = hashlib.sha256(b"a claim").digest()

@@ -8,6 +8,7 @@ from importlib import resources
 
 import numpy as np
 import pytest
+
 from forensics.keys.derive import (
     Stream,
     direction,

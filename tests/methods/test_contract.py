@@ -80,9 +80,7 @@ def test_reading_is_deterministic_and_sized(setup) -> None:
     method, parameters, pool, _ = setup
     n = len(method.plan(_probe_key(1), pool, parameters).probes)
     references = {role: _answers(n, 1) for role in method.spec.references}
-    once, twice = (
-        method.read(_probe_key(1), pool, parameters, LABELS, _answers(n, 2), references) for _ in range(2)
-    )
+    once, twice = (method.read(_probe_key(1), pool, parameters, LABELS, _answers(n, 2), references) for _ in range(2))
     assert np.array_equal(once.scores, twice.scores)
     assert len(once.scores) == method.items(parameters)
 
@@ -93,11 +91,7 @@ def test_size_over_fresh_scoring_secrets(setup) -> None:
     method, parameters, pool, rule = setup
     n = len(method.plan(_probe_key(1), pool, parameters).probes)
     references = {role: _answers(n, 1) for role in method.spec.references}
-    readings = [
-        method.read(_probe_key(key), pool, parameters, LABELS, _answers(n, 2), references) for key in range(10)
-    ]
-    p = np.array(
-        [method.measure(_score_key(key), parameters, readings[key % 10], rule).p_value for key in range(1000)]
-    )
+    readings = [method.read(_probe_key(key), pool, parameters, LABELS, _answers(n, 2), references) for key in range(10)]
+    p = np.array([method.measure(_score_key(key), parameters, readings[key % 10], rule).p_value for key in range(1000)])
     for alpha in (0.05, 0.01, 0.001):
         assert (p <= alpha).sum() <= allowed_rejections(1000, alpha, 3)

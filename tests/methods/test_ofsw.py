@@ -161,7 +161,10 @@ def test_views_match_a_direct_convolution(digits_pool: Pool, parameters: dict) -
 def test_views_are_the_same_on_every_platform(digits_pool: Pool, parameters: dict) -> None:
     plan = METHOD.plan(PROBE, digits_pool, parameters)
     assert len(plan.probes) == 48
-    assert sha256(b"".join(probe.data for probe in plan.probes)) == "daa4b77b532972409db5547a3f65a8733e79438f79e43fa419adfac17ed6dcb8"
+    assert (
+        sha256(b"".join(probe.data for probe in plan.probes))
+        == "daa4b77b532972409db5547a3f65a8733e79438f79e43fa419adfac17ed6dcb8"
+    )
 
 
 def test_a_flat_trigger_gives_flat_views(parameters: dict) -> None:

@@ -261,10 +261,9 @@ def make_evidence(
         case="case-2026-017",
         created="2026-04-11T15:02:31Z",
         tool={
-            "name": "model-forensics",
-            "version": "0.1.0",
+            "model-forensics": "0.1.0",
             "python": "3.11.7",
-            "platform": "Linux-6.1.0-x86_64",
+            "system": "Linux-6.1.0-x86_64",
             "numpy": "2.4.6",
             "torch": "2.13.0+cpu",
         },

@@ -2,6 +2,10 @@ import math
 from fractions import Fraction
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
 from forensics.statistics import (
     FLOOR,
     binomial_outcomes,
@@ -11,9 +15,6 @@ from forensics.statistics import (
     labels_test,
     size_by_enumeration,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from scipy import stats
 
 ALPHAS = (Fraction(1, 20), Fraction(1, 100), Fraction(1, 1000), Fraction(1, 10**6))
 

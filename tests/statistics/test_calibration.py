@@ -2,6 +2,8 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from scipy import stats
+
 from forensics.statistics import (
     allowed_rejections,
     binomial_test,
@@ -12,7 +14,6 @@ from forensics.statistics import (
     subset_outcomes,
     subset_test,
 )
-from scipy import stats
 
 LEVELS = (0.05, 0.01, 0.001)
 KEYS = 1000

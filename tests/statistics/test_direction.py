@@ -3,10 +3,11 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from forensics.statistics import FLOOR, direction_test
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+
+from forensics.statistics import FLOOR, direction_test
 
 
 @settings(deadline=None)

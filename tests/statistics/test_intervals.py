@@ -1,6 +1,7 @@
 import pytest
-from forensics.statistics import clopper_pearson, upper_limit
 from scipy import stats
+
+from forensics.statistics import clopper_pearson, upper_limit
 
 
 @pytest.mark.parametrize(("k", "n"), [(0, 1), (1, 1), (0, 1000), (3, 3), (51, 64), (64, 64), (7, 40)])

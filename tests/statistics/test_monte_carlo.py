@@ -2,6 +2,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+
 from forensics.statistics import monte_carlo_test
 from forensics.statistics.monte_carlo import LEAST_DRAWS
 

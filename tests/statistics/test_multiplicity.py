@@ -3,9 +3,10 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from forensics.statistics import FLOOR, adjusted_p, holm, n_star
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from forensics.statistics import FLOOR, adjusted_p, holm, n_star
 
 
 def test_n_star_is_exact_at_the_floor() -> None:

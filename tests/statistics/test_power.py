@@ -1,8 +1,9 @@
 import pytest
-from forensics.statistics import binomial_test, critical_value, power_binomial, sample_size
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+
+from forensics.statistics import binomial_test, critical_value, power_binomial, sample_size
 
 
 @settings(max_examples=80, deadline=None)

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
-from forensics.statistics import FLOOR, fisher_exact, ks_two_sample, pearson_chi_square
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+
+from forensics.statistics import FLOOR, fisher_exact, ks_two_sample, pearson_chi_square
 
 bit_lists = st.integers(1, 80).flatmap(
     lambda n: st.tuples(*(st.lists(st.integers(0, 1), min_size=n, max_size=n) for _ in range(2)))

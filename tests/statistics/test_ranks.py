@@ -3,9 +3,10 @@ from itertools import product
 
 import numpy as np
 import pytest
-from forensics.statistics import FLOOR, class_ranks, labels_test, rank_outcomes, rank_sum_test, size_by_enumeration
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from forensics.statistics import FLOOR, class_ranks, labels_test, rank_outcomes, rank_sum_test, size_by_enumeration
 
 
 @settings(max_examples=60, deadline=None)

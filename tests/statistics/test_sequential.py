@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
-from forensics.statistics import allowed_rejections, bayes_factor_binomial, sequential_test
-from forensics.statistics.strength import log10_mixture
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from forensics.statistics import allowed_rejections, bayes_factor_binomial, sequential_test
+from forensics.statistics.strength import log10_mixture
 
 
 @settings(deadline=None)

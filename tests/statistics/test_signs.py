@@ -2,9 +2,10 @@ from itertools import product
 
 import numpy as np
 import pytest
-from forensics.statistics import FLOOR, signs_test
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from forensics.statistics import FLOOR, signs_test
 
 whole = st.lists(st.integers(-50, 50), min_size=1, max_size=9)
 weights = st.lists(st.floats(-50, 50).filter(lambda x: x == 0 or abs(x) > 1e-6), min_size=1, max_size=9)

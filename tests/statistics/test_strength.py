@@ -3,10 +3,11 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from forensics.statistics import bayes_cap, bayes_factor_binomial, p_to_e, upper_limit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, special
+
+from forensics.statistics import bayes_cap, bayes_factor_binomial, p_to_e, upper_limit
 
 
 @pytest.mark.parametrize(("k", "n", "p0"), [(51, 64, 0.5), (0, 10, 0.5), (12, 24, 0.1), (3, 3, 0.25), (20, 64, 0.5)])

@@ -4,6 +4,10 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
 from forensics.statistics import (
     FLOOR,
     midranks,
@@ -13,9 +17,6 @@ from forensics.statistics import (
     subset_outcomes,
     subset_test,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from scipy import stats
 
 
 def brute_force(scores: list[int], selected: list[int], two_sided: bool) -> Fraction:

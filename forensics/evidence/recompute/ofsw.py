@@ -47,7 +47,8 @@ def evaluations(answers: Any, truth: list[int], labels: list[str], only_labels: 
         present = [value for value in found if value is not None]
         mean = math.fsum(present) / max(len(present), 1)
         spread = math.sqrt(math.fsum((value - mean) ** 2 for value in present) / max(len(present), 1))
-        banks.append([0.0 if value is None or spread == 0 else (value - mean) / spread for value in found])
+        flat = spread <= 1e-9 * max(map(abs, present), default=0.0)  # a constant says nothing, rounded or not
+        banks.append([0.0 if value is None or flat else (value - mean) / spread for value in found])
     return banks
 
 

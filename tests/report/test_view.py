@@ -1,0 +1,266 @@
+"""The view model and its pages as HTML: every section, every absence a sentence, no claim beyond the evidence."""
+
+import re
+from typing import Any
+
+import pytest
+
+from forensics.errors import CaseError
+from forensics.evidence.schema import Evidence
+from forensics.report.conclusion import conclude
+from forensics.report.details import Details
+from forensics.report.findings import passing_limit
+from forensics.report.render import render_html
+from forensics.report.view import Report, SignatureFacts, make_report
+from tests.report.cases import HOSTILE, digest, make_claim, make_details, make_evidence
+
+MANIFEST = digest("manifest")
+
+HEADINGS = (
+    "Summary for the court",
+    "Instructions and questions",
+    "Examiner and declaration",
+    "Items and chain of custody",
+    "Proof of prior registration",
+    "Propositions",
+    "Method",
+    "Results",
+    "Error rates and calibration",
+    "Robustness and alternative explanations",
+    "Limitations",
+    "Conclusion and scale",
+    "Reproduce and verify",
+    "Tools, environment and signature",
+    "Certifications",
+    "Glossary",
+    "Annexes",
+)
+
+OUTCOMES = ("SUPPORTED", "NOT_SUPPORTED", "INCONCLUSIVE", "INVALID_CLAIM", None)
+
+BANNED = re.compile(r"\b(identical to|certainly|zero error|proves theft|stolen|stole|thief|guilty)\b", re.IGNORECASE)
+
+
+def make(evidence: Evidence, details: Details | None = None, **given: Any) -> Report:
+    return make_report(evidence, details or make_details(), manifest_sha256=MANIFEST, **given)
+
+
+def visible(html: str) -> str:
+    """The text of a page without style, tags and doubled spaces."""
+    body = html[html.index("<body") :]
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", body))
+
+
+@pytest.mark.parametrize("outcome", OUTCOMES)
+@pytest.mark.parametrize("binding", ["timestamped", "demonstration", "self-dated"])
+@pytest.mark.parametrize("opened", [True, False])
+def test_every_variant_has_every_section_in_order(outcome: str | None, binding: str, opened: bool) -> None:
+    html = render_html(make(make_evidence(outcome, binding=binding, opened=opened, bits=32)))
+    found = re.findall(r'<h2[^>]*><span class="no">(\d+)</span>([^<]+)</h2>', html)
+    assert [(int(number), title) for number, title in found] == list(enumerate(HEADINGS, 1))
+    assert not BANNED.search(visible(html))
+    assert "{{" not in html
+    assert "None" not in visible(html)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "words"),
+    [
+        (
+            "SUPPORTED",
+            "support the claim that information from the secret key of Aster Analytics GmbH reached it: 121 of",
+        ),
+        ("NOT_SUPPORTED", "do not support the claim"),
+        ("INCONCLUSIVE", "is inconclusive: the key does not bind its owner"),
+        ("INVALID_CLAIM", "The claim is invalid: the marked model was released before"),
+        (None, "they have not been scored"),
+    ],
+)
+def test_conclusions_say_what_the_verdict_says(outcome: str | None, words: str) -> None:
+    report = make(make_evidence(outcome))
+    assert words in report.conclusion
+    html = visible(render_html(report))
+    # Cover, summary and section 12 carry the same sentence.
+    assert html.count(words.replace("’", "’")) >= 3
+
+
+def test_not_supported_is_no_evidence_of_independence() -> None:
+    assert "no evidence of independence" in make(make_evidence("NOT_SUPPORTED")).conclusion
+
+
+def test_gates_that_were_not_run_are_in_the_conclusion() -> None:
+    report = make(make_evidence("INCONCLUSIVE"))
+    assert "Not run: the comparison with independent reference models (G3)." in report.conclusion
+
+
+def test_undisputed_owner_is_repeated_for_a_self_dated_key() -> None:
+    evidence = make_evidence("SUPPORTED", binding="self-dated")
+    assert evidence.score is not None
+    agreed = evidence.revised(score=evidence.score.model_copy(update={"owner_undisputed": True}))
+    claim = make_claim("self-dated")
+    assert "not in dispute" in conclude(agreed, claim)
+    assert "not in dispute" not in conclude(evidence, claim)
+
+
+def test_cover_and_summary_never_go_below_one_in_a_million() -> None:
+    html = render_html(make(make_evidence("SUPPORTED")))
+    front = visible(html[: html.index('id="instructions"')])
+    assert "fewer than one in a million" in front
+    assert "10⁻" not in front
+    assert "×" not in front
+
+
+def test_no_words_of_strength_without_a_validation() -> None:
+    html = visible(render_html(make(make_evidence("SUPPORTED"))))
+    assert "No verbal scale of evidential strength is applied" in html
+    assert not re.search(r"(very|extremely|moderately) strong", html)
+
+
+@pytest.mark.parametrize(
+    ("binding", "flag"),
+    [("timestamped", "Time-stamped key"), ("demonstration", "DEMONSTRATION"), ("self-dated", "SELF-DATED KEY")],
+)
+def test_binding_stands_on_the_cover_and_in_the_running_header(binding: str, flag: str) -> None:
+    html = render_html(make(make_evidence("SUPPORTED", binding=binding)))
+    header = html[html.index('<header class="running">') : html.index("</header>")]
+    cover = html[html.index('<section class="cover') : html.index("</section>")]
+    assert flag in header
+    assert flag in cover
+    if binding != "timestamped":
+        assert f'<p class="mark">{flag.split()[0].split(":")[0]}' in cover
+
+
+def test_draft_names_what_is_missing_and_final_does_not(facts: SignatureFacts) -> None:
+    draft = make(make_evidence("SUPPORTED"), Details())
+    html = render_html(draft)
+    assert draft.draft
+    assert draft.flags.startswith("DRAFT")
+    assert "figure:draft.svg" in html
+    assert "<code>examiner.name</code>" in html
+    assert "No examiner declaration was supplied." in html
+    final = make(make_evidence("SUPPORTED"), signature=facts)
+    html = render_html(final)
+    assert not final.draft
+    assert "figure:draft.svg" not in html
+    assert "DRAFT" not in visible(html)
+    assert "FINAL" in html
+
+
+def test_absent_details_are_sentences() -> None:
+    html = visible(render_html(make(make_evidence(None, opened=False, controls=False), Details())))
+    for sentence in (
+        "No court was named.",
+        "No questions were supplied.",
+        "No qualifications were supplied.",
+        "No technical reviewer was named.",
+        "No statement on AI assistance was supplied.",
+        "No statement on storage was supplied.",
+        "Nothing was scored",
+        "No control or reference model was scored in this case.",
+        "No share has been opened",
+        "No validation study was named.",
+        "This document is not signed.",
+    ):
+        assert sentence in html, sentence
+
+
+def test_signature_facts_are_printed_and_a_demonstration_is_loud(facts: SignatureFacts) -> None:
+    html = render_html(make(make_evidence("SUPPORTED"), signature=facts))
+    assert facts.subject in html
+    assert facts.fingerprint[:16] in html
+    assert "NOT TRUSTED" not in html
+    from dataclasses import replace
+
+    html = render_html(make(make_evidence("SUPPORTED"), signature=replace(facts, demonstration=True)))
+    cover = html[html.index('<section class="cover') : html.index("</section>")]
+    header = html[html.index('<header class="running">') : html.index("</header>")]
+    assert "DEMONSTRATION SIGNATURE: NOT TRUSTED" in cover
+    assert "DEMONSTRATION SIGNATURE: NOT TRUSTED" in header
+
+
+def test_sealed_case_has_no_figure_of_bits_and_says_why() -> None:
+    report = make(make_evidence("SUPPORTED", opened=False))
+    assert set(report.figures) == {"timeline", "null"}
+    html = visible(render_html(report))
+    assert "sealed until a share is opened" in html
+    assert "no figure of single bits is printed" in html
+    assert "No share is opened" in report.limitations[1]
+
+
+def test_items_that_contradict_the_count_are_not_drawn() -> None:
+    evidence = make_evidence("SUPPORTED")
+    assert evidence.score is not None
+    wrong = evidence.score.measurement.model_copy(update={"matched": 120})
+    report = make(evidence.revised(score=evidence.score.model_copy(update={"measurement": wrong})))
+    assert "bits" not in report.figures
+    assert "do not give the recorded count" in report.figure_notes["bits"]
+
+
+def test_other_tests_than_counts_are_not_drawn_as_counts() -> None:
+    evidence = make_evidence("SUPPORTED")
+    assert evidence.score is not None
+    subset = evidence.score.measurement.model_copy(update={"test": "subset"})
+    report = make(evidence.revised(score=evidence.score.model_copy(update={"measurement": subset})))
+    assert set(report.figures) == {"timeline"}
+    assert "coin toss that only" not in render_html(report)
+
+
+def test_limitations_are_those_of_the_case() -> None:
+    bare = make(make_evidence("SUPPORTED", binding="self-dated", controls=False, released=None, missing="0.05"))
+    text = " ".join(bare.limitations)
+    assert bare.limitations[0].startswith("The key is self-dated")
+    assert "Not known: the time of the key’s commitment, the release of the marked model." in text
+    assert "5.0\u202f% of the answers are missing" in text
+    assert "Only 0 independent reference models" in text
+    full = " ".join(make(make_evidence("SUPPORTED", binding="timestamped")).limitations)
+    assert "self-dated" not in full
+    assert "Not known" not in full
+    assert "missing" not in full
+
+
+def test_hostile_text_is_escaped_everywhere() -> None:
+    evidence = make_evidence(
+        "SUPPORTED", suspect=HOSTILE, owner=HOSTILE, facts={HOSTILE: HOSTILE}, labels=[HOSTILE] * 5, bits=32
+    )
+    html = render_html(make(evidence, make_details(report={"number": HOSTILE}, examiner={"name": HOSTILE})))
+    assert "<script" not in html
+    assert '<img src="file' not in html
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
+    assert "\u202e" not in html
+    assert "\u0000" not in html
+    assert "49" not in re.findall(r"\{\{ 7\*7 \}\}|>49<", html)
+
+
+def test_long_lists_are_cut_and_said_to_be() -> None:
+    evidence = make_evidence("SUPPORTED", files=93, labels=[f"label {index}" for index in range(1000)], bits=32)
+    html = visible(render_html(make(evidence)))
+    assert "53 more files are listed in evidence.json." in html
+    assert "and 970 more" in html
+
+
+def test_american_forms_only_where_they_apply() -> None:
+    assert "902(14)" not in render_html(make(make_evidence("SUPPORTED")))
+    html = render_html(make(make_evidence("SUPPORTED"), make_details(court={"jurisdiction": "US, N.D. Cal."})))
+    assert "902(14)" in html
+    assert "902(13)" in html
+    assert "28 U.S.C. § 1746" in html
+
+
+def test_gate_two_takes_the_stricter_of_its_two_limits() -> None:
+    claim = make_claim()
+    assert float(passing_limit(claim, 1)) == pytest.approx(1e-3 / 2**20)
+    assert float(passing_limit(claim, 4)) == pytest.approx(1e-3 / 2**22)
+    generous = claim.model_copy(update={"rule": claim.rule.model_copy(update={"grinding": 0})})
+    assert float(passing_limit(generous, 1)) == pytest.approx(1e-6)
+
+
+def test_evidence_without_a_valid_claim_is_refused() -> None:
+    evidence = make_evidence("SUPPORTED").revised(claim={"format": "other"})
+    with pytest.raises(CaseError, match="no valid claim"):
+        make(evidence)
+
+
+def test_a_method_without_a_description_says_so() -> None:
+    evidence = make_evidence("SUPPORTED")
+    other = evidence.revised(claim={**evidence.claim, "method": "../report"})
+    assert "No description of this method" in render_html(make(other))
