@@ -128,6 +128,8 @@ def embed_key(
     from forensics.training.embed import Marking, embed
 
     key = KeyFolder.open(path)
+    if key.asset is not None and not out.with_name(out.name + ".partial").exists():
+        raise UsageError("This key has marked a model already; a key marks one.", "Make a new key for another model.")
     unlocked = key.unlock(passphrase)
 
     def record(identity: Identity) -> None:

@@ -7,7 +7,7 @@ from forensics.keys.claim import Claim
 from forensics.report.details import Details
 from forensics.report.figures import TIE, signed_scores
 from forensics.report.people import make_handling
-from forensics.report.tables import Row, Table
+from forensics.report.tables import Row, Table, digest_row
 from forensics.report.text import clean, fixed, groups, integer, moment
 
 _FACTS = 24
@@ -87,8 +87,8 @@ def make_exhibits(evidence: Evidence, details: Details) -> Exhibits:
             Row("Answers recorded", f"{integer(len(answers.values) - missing)}; missing: {integer(missing)}"),
             Row("Kind of answer", clean(answers.kind, 40)),
             Row("Labels of the suspect", ", ".join(labels) or "none"),
-            Row("Plan of questions, SHA-256", evidence.plan.digest, "digest"),
-            Row("Head of the transcript’s hash chain", evidence.transcript_head, "digest"),
+            digest_row("Plan of questions, SHA-256", evidence.plan.digest),
+            digest_row("Head of the transcript’s hash chain", evidence.transcript_head),
             Row("Transcript time-stamped", _stamped(evidence.transcript_token)),
         ),
         handling=make_handling(details),
@@ -98,19 +98,19 @@ def make_exhibits(evidence: Evidence, details: Details) -> Exhibits:
 def make_annex(evidence: Evidence, claim: Claim, details: Details, evidence_sha256: str, manifest_sha256: str) -> Annex:
     """Returns section 17."""
     digests = [
-        Row("evidence.json (attached to this document)", evidence_sha256, "digest"),
-        Row("manifest-sha256.txt of the case folder", manifest_sha256, "digest"),
-        Row("Claim C", evidence.claim_digest, "digest"),
-        Row("Merkle root over the shares", claim.shares.root, "digest"),
-        *(Row(f"Pool of share {index}", pool.digest, "digest") for index, pool in enumerate(claim.pools[:8])),
-        Row("Generator of secrets (specification)", claim.generator, "digest"),
-        Row("Plan of questions", evidence.plan.digest, "digest"),
-        Row("Head of the transcript", evidence.transcript_head, "digest"),
-        Row("Suspect", evidence.suspect.digest, "digest"),
-        *(Row(f"Reference: {clean(one.role, 60)}", one.identity.digest, "digest") for one in evidence.references),
+        digest_row("evidence.json (attached to this document)", evidence_sha256),
+        digest_row("manifest-sha256.txt of the case folder", manifest_sha256),
+        digest_row("Claim C", evidence.claim_digest),
+        digest_row("Merkle root over the shares", claim.shares.root),
+        *(digest_row(f"Pool of share {index}", pool.digest) for index, pool in enumerate(claim.pools[:8])),
+        digest_row("Generator of secrets (specification)", claim.generator),
+        digest_row("Plan of questions", evidence.plan.digest),
+        digest_row("Head of the transcript", evidence.transcript_head),
+        digest_row("Suspect", evidence.suspect.digest),
+        *(digest_row(f"Reference: {clean(one.role, 60)}", one.identity.digest) for one in evidence.references),
     ]
     if evidence.asset:
-        digests.append(Row("Marked model recorded by the owner", evidence.asset.digest, "digest"))
+        digests.append(digest_row("Marked model recorded by the owner", evidence.asset.digest))
     measurement = evidence.score.measurement if evidence.score else None
     if measurement is None or measurement.items is None or measurement.target is None:
         bits: tuple[tuple[str, ...], ...] = ()
@@ -148,7 +148,7 @@ def _item(identity: IdentityRecord) -> Item:
         rows=(
             Row("Name given by the examiner", clean(identity.name, 300)),
             Row("Reached as", clean(identity.kind, 40)),
-            Row("SHA-256", identity.digest, "digest"),
+            digest_row("SHA-256", identity.digest),
             *facts,
         ),
         files=Table(("File", "Bytes", "SHA-256"), tuple((path, size, " ".join(rest)) for path, size, *rest in files))

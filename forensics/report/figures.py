@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from fractions import Fraction
 from itertools import accumulate, pairwise
 
@@ -24,6 +25,8 @@ TIE = 1e-9
 _COLUMNS = 32
 _BINS = 12
 _PLOT_HEIGHT = 150
+_LABEL_ROOM = 150
+_LARGEST_EXPONENT = 1000
 
 
 @dataclass(frozen=True)
@@ -148,6 +151,18 @@ def draw_scores(items: Sequence[str], target: Sequence[int]) -> Figure:
     )
 
 
+def ratio(text: str) -> Fraction:
+    """Returns a decimal string as an exact fraction.
+
+    Raises:
+        ValueError: it is none, or of a size that no probability has.
+    """
+    value = Decimal(text)
+    if not value.is_finite() or abs(value.adjusted()) > _LARGEST_EXPONENT:
+        raise ValueError("a number is out of range")
+    return Fraction(value)
+
+
 def binomial_null(n: int, chance: Fraction) -> tuple[Fraction, ...]:
     """Returns the exact probabilities of 0..n agreements when each has the given chance."""
     rest = 1 - chance
@@ -168,12 +183,12 @@ def draw_null(n: int, chance: str, observed: int, p_value: str, limit: Fraction)
         p_value: of the observed count, as the evidence has it.
         limit: the largest p-value that passes gate G2.
     """
-    null = binomial_null(n, Fraction(chance))
+    null = binomial_null(n, ratio(chance))
     needed = needed_count(null, limit)
     tails = list(accumulate(reversed(null)))[::-1]
     peak, top, left = max(null), 40, 24
     step = (WIDTH - 2 * left) / (n + 1)
-    expected = round(n * Fraction(chance))
+    expected = round(n * ratio(chance))
     bars = [
         {
             "x": f"{left + count * step:.2f}",
@@ -196,6 +211,7 @@ def draw_null(n: int, chance: str, observed: int, p_value: str, limit: Fraction)
             "text": text,
         }
 
+    edge = float(bars[0]["x"])
     ticks = sorted({round(n * part / 8) for part in range(9)})
     svg = _draw(
         "null.svg.j2",
@@ -208,7 +224,7 @@ def draw_null(n: int, chance: str, observed: int, p_value: str, limit: Fraction)
         observed=mark(observed, f"observed: {observed}", 12),
         needed=None if needed is None else mark(needed, f"needed: {needed}", 32),
         axis=[{"x": f"{left + (count + 0.5) * step:.1f}", "text": str(count)} for count in ticks],
-        expected=f"{left + (expected + 0.5) * step:.1f}",
+        beside=f"{edge - 8:.1f}" if edge > _LABEL_ROOM else "",
     )
     rows = [(integer(expected), "expected by chance", number(repr(float(tails[expected]))))]
     if needed is not None:

@@ -9,6 +9,7 @@ from forensics.keys.claim import Claim
 from forensics.report.conclusion import UNITS
 from forensics.report.details import Details
 from forensics.report.exhibits import CONTROL_ROLES
+from forensics.report.figures import ratio
 from forensics.report.tables import Row, Table
 from forensics.report.text import clean, integer, number, power_of_two, share
 
@@ -75,7 +76,7 @@ def passing_limit(claim: Claim, examinations: int) -> Fraction:
         examinations: that are charged, as the verdict records them.
     """
     charged = Fraction(LEDGER) / int(2**claim.rule.grinding * examinations)
-    return min(Fraction(claim.rule.alpha), charged)
+    return min(ratio(claim.rule.alpha), charged)
 
 
 def make_results(evidence: Evidence, claim: Claim) -> Results | None:

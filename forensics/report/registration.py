@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from forensics.evidence.schema import Evidence, TokenRecord
 from forensics.keys.claim import Claim
-from forensics.report.tables import Event, Row, Table
+from forensics.report.tables import Event, Row, Table, digest_row
 from forensics.report.text import clean, integer, moment, number, power_of_two, share
 
 CONSEQUENCES = {
@@ -62,8 +62,8 @@ def make_registration(evidence: Evidence, claim: Claim) -> Registration:
             Row("Owner named in the claim", clean(claim.owner, 200)),
             Row("Method", f"{clean(claim.method, 40)}, version {clean(claim.method_version, 40)}"),
             Row("Claim made", f"{moment(claim.created)} (as the owner states it)"),
-            Row("Digest C of the claim, SHA-256", evidence.claim_digest, "digest"),
-            Row("Merkle root over the shares", claim.shares.root, "digest"),
+            digest_row("Digest C of the claim, SHA-256", evidence.claim_digest),
+            digest_row("Merkle root over the shares", claim.shares.root),
         ),
         tokens=tuple(_token(token) for token in evidence.tokens),
         rule=_rule(claim),
@@ -90,7 +90,7 @@ def _token(token: TokenRecord) -> tuple[Row, ...]:
         Row("Time", moment(token.gen_time)),
         Row("Policy", clean(token.policy, 80)),
         Row("Serial number", clean(token.serial, 80)),
-        Row("Certificate, SHA-256", token.fingerprint, "digest"),
+        digest_row("Certificate, SHA-256", token.fingerprint),
     )
 
 

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import NameOID
 
 from forensics.canonical import utc
-from forensics.errors import UsageError
+from forensics.errors import CheckFailed, UsageError
 from forensics.evidence.certificates import is_demonstration
 from forensics.evidence.signed_pdf import read_signed_pdf
 from forensics.evidence.signer import AuthorityTimeStamper, signer_certificate
@@ -81,7 +81,7 @@ def sign_pdf(
         )
     signed = asyncio.run(_sign(unsigned, signer, facts, authority, at))
     if not signed.startswith(unsigned):
-        raise AssertionError("the signature changed bytes of the unsigned report")
+        raise CheckFailed("Signing changed bytes of the report.", "Install the pinned version of pyHanko.")
     read_signed_pdf(signed)
     return signed
 

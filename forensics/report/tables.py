@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from forensics.report.text import clean
+
 
 @dataclass(frozen=True)
 class Table:
@@ -19,6 +21,11 @@ class Row:
     label: str
     value: str
     form: Literal["text", "digest"] = "text"
+
+
+def digest_row(label: str, digest: str) -> Row:
+    """Returns the row of a digest, cleaned and cut like any other text: a record may hold anything in its place."""
+    return Row(label, clean(digest, 64), "digest")
 
 
 @dataclass(frozen=True)

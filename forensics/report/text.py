@@ -14,6 +14,7 @@ _SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 _MILLIONTH = Decimal("1e-6")
 _NORMALISED = 4
 _EXACT = 10**7
+_LARGEST_EXPONENT = 1000
 
 
 def clean(text: str, limit: int = 160) -> str:
@@ -83,15 +84,17 @@ def number(text: str, digits: int = 3) -> str:
 
 
 def share(text: str) -> str:
-    """Returns a decimal string between 0 and 1 as a percentage with one decimal: `93.8 %`."""
+    """Returns a decimal string between 0 and 1 as a percentage with one decimal: `93.8 %`; others as numbers."""
     value = _decimal(text)
-    return clean(text, 40) if value is None else f"{value * 100:.1f}{THIN}%"
+    return number(text) if value is None or abs(value) > 1 else f"{value * 100:.1f}{THIN}%"
 
 
 def fixed(text: str, places: int) -> str:
     """Returns a decimal string with a fixed number of decimals, so that a column of them aligns."""
     value = _decimal(text)
-    return clean(text, 40) if value is None else f"{value:.{places}f}".replace("-", "−")
+    if value is None or abs(value) >= _EXACT:
+        return number(text)
+    return f"{value:.{places}f}".replace("-", "−")
 
 
 def power_of_two(exponent: int) -> str:
@@ -135,7 +138,7 @@ def _decimal(text: str) -> Decimal | None:
         value = Decimal(text)
     except InvalidOperation:
         return None
-    return value if value.is_finite() else None
+    return value if value.is_finite() and abs(value.adjusted()) <= _LARGEST_EXPONENT else None
 
 
 def _printable(char: str) -> bool:

@@ -23,8 +23,12 @@ from forensics.report.findings import (
 from forensics.report.people import Examiner, Instructions, day, make_examiner, make_instructions
 from forensics.report.registration import Registration, make_events, make_registration
 from forensics.report.reservations import Alternative, make_alternatives, make_limitations
-from forensics.report.tables import Row
+from forensics.report.tables import Row, digest_row
 from forensics.report.text import chance_in_words, clean, groups, moment, sentence
+
+_CHECK = "Check the case with `forensics check`."
+_MOST_UNITS = 4096
+"""Beyond this many units a figure of single counts or bits shows nothing."""
 
 BINDING_LABELS = {
     "timestamped": "Time-stamped key",
@@ -168,12 +172,25 @@ def make_report(
         signature: the certificate that will sign, or None for an unsigned report.
 
     Raises:
-        CaseError: the evidence holds no valid claim.
+        CaseError: the evidence holds no valid claim, contradicts it, or holds something else where a number belongs.
     """
     try:
         claim = Claim.model_validate(evidence.claim)
     except ValueError as error:
-        raise CaseError("The evidence holds no valid claim.", "Check the case with `forensics check`.") from error
+        raise CaseError("The evidence holds no valid claim.", _CHECK) from error
+    if evidence.claim_digest != claim.digest or evidence.binding != claim.binding:
+        raise CaseError("The evidence contradicts its own claim.", _CHECK)
+    if evidence.binding == "timestamped" and any(token.demonstration for token in evidence.tokens):
+        raise CaseError("The evidence calls a demonstration time stamp a real one.", _CHECK)
+    try:
+        return _compose(evidence, claim, details, manifest_sha256, signature)
+    except (ValueError, ArithmeticError) as error:
+        raise CaseError("The evidence holds a number that cannot be read.", _CHECK) from error
+
+
+def _compose(
+    evidence: Evidence, claim: Claim, details: Details, manifest_sha256: str, signature: SignatureFacts | None
+) -> Report:
     digest = sha256(evidence.core)
     figures, notes = _figures(evidence, claim)
     outcome = evidence.score.verdict.outcome if evidence.score else "NOT_SCORED"
@@ -250,6 +267,8 @@ def _figures(evidence: Evidence, claim: Claim) -> tuple[dict[str, Figure], dict[
     if evidence.score is None:
         return figures, {"null": "Nothing was scored.", "bits": "Nothing was scored."}
     measurement = evidence.score.measurement
+    if measurement.n > _MOST_UNITS:
+        return figures, dict.fromkeys(("null", "bits"), "The case has too many units for a figure of single ones.")
     if measurement.test in COUNT_TESTS:
         limit = passing_limit(claim, evidence.score.verdict.examinations)
         chance, p_value = measurement.effect.chance, measurement.p_value
@@ -276,7 +295,7 @@ def _signature_rows(facts: SignatureFacts | None) -> tuple[Row, ...]:
         Row("Issuer", facts.issuer),
         Row("Serial number", facts.serial),
         Row("Valid", f"{facts.not_before} to {facts.not_after}"),
-        Row("Certificate, SHA-256", facts.fingerprint, "digest"),
+        digest_row("Certificate, SHA-256", facts.fingerprint),
         Row("Level", f"{facts.level}; certification signature, no changes permitted, over the whole file"),
         Row("Signature time stamp", facts.authority or "none; the time of signing is the signer's own statement"),
     )

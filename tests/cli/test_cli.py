@@ -228,10 +228,10 @@ def test_full_disk_is_one_sentence_and_leaves_nothing(line: Line, tmp_path: Path
 
 @pytest.fixture
 def little_disk(tmp_path: Path):
-    """Mounts a file system of 150 kB."""
+    """Mounts a file system of 64 kB."""
     place = tmp_path / "disk"
     place.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=150k", "tmpfs", place], check=False).returncode:
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", place], check=False).returncode:
         pytest.skip("mounting needs root")
     yield place
     subprocess.run(["umount", place], check=True)
@@ -241,18 +241,22 @@ def test_disk_that_is_really_full(line: Line, little_disk: Path) -> None:
     commands = {
         "kit": ("probes", line.key, "--out", little_disk / "kit"),
         "model": ("attack", "prune", "--model", line.marked, "--out", little_disk / "model"),
-        "marked": ("embed", line.key, "--model", line.unmarked, "--data", line.data, "--out", little_disk / "marked"),
         "key": (
             *("key", "new", little_disk / "key", "--owner", "O", "--pool", line.data, "--no-timestamp"),
             *("--bits", 32, "--banks", 8, "--reference-checkpoint", line.unmarked),
         ),
     }
     for name, command in commands.items():
-        extra = ("--steps", 1, "--max-accuracy-drop", 100) if name == "marked" else ()
-        refused(run(*command, *extra), 2)
-        left = [path.name for path in little_disk.iterdir() if path.name != "marked.partial"]
-        assert left == [], (name, left)
+        refused(run(*command), 2)
+        assert list(little_disk.iterdir()) == [], name
     refused(run("examine", line.key, line.marked, "--case", little_disk / "case"), 2, "full")
+    assert not (little_disk / "case").exists()
+
+
+def test_a_key_marks_one_model(line: Line, tmp_path: Path) -> None:
+    arguments = ("embed", line.key, "--model", line.unmarked, "--data", line.data, "--out", tmp_path / "again")
+    refused(run(*arguments), 2, "marked a model already")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_dry_run_asks_nothing(line: Line, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from forensics.errors import CaseError
 from forensics.evidence.schema import Evidence
+from forensics.keys.claim import Claim
 from forensics.report.conclusion import conclude
 from forensics.report.details import Details
 from forensics.report.findings import passing_limit
@@ -43,6 +44,10 @@ BANNED = re.compile(r"\b(identical to|certainly|zero error|proves theft|stolen|s
 
 def make(evidence: Evidence, details: Details | None = None, **given: Any) -> Report:
     return make_report(evidence, details or make_details(), manifest_sha256=MANIFEST, **given)
+
+
+def digest_of(claim: Claim) -> str:
+    return Claim.model_validate(claim.model_dump(mode="json")).digest
 
 
 def visible(html: str) -> str:
@@ -262,5 +267,65 @@ def test_evidence_without_a_valid_claim_is_refused() -> None:
 
 def test_a_method_without_a_description_says_so() -> None:
     evidence = make_evidence("SUPPORTED")
-    other = evidence.revised(claim={**evidence.claim, "method": "../report"})
+    claim = make_claim().model_copy(update={"method": "../report"})
+    other = evidence.revised(claim=claim.model_dump(mode="json"), claim_digest=digest_of(claim))
     assert "No description of this method" in render_html(make(other))
+
+
+def test_evidence_that_contradicts_its_claim_is_refused() -> None:
+    evidence = make_evidence("SUPPORTED", binding="self-dated")
+    with pytest.raises(CaseError, match="contradicts its own claim"):
+        make(evidence.revised(binding="timestamped"))
+    with pytest.raises(CaseError, match="contradicts its own claim"):
+        make(evidence.revised(claim_digest=digest("other")))
+    stamped = make_evidence("SUPPORTED", binding="timestamped")
+    demonstration = [stamped.tokens[0].model_copy(update={"demonstration": True})]
+    with pytest.raises(CaseError, match="demonstration time stamp"):
+        make(stamped.revised(tokens=demonstration))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("items", ["x"] * 128),
+        ("missing_share", "many"),
+        ("power", "1e999999999"),
+        ("power", "high"),
+        ("p_value", "1e-99"),
+    ],
+)
+def test_numbers_that_are_none_are_an_error_and_huge_ones_are_bounded(field: str, value: Any) -> None:
+    evidence = make_evidence("SUPPORTED")
+    assert evidence.score is not None
+    odd = evidence.score.measurement.model_copy(update={field: value})
+    changed = evidence.revised(score=evidence.score.model_copy(update={"measurement": odd}))
+    if value in ("1e999999999", "1e-99"):
+        assert len(render_html(make(changed))) < 300_000
+    else:
+        with pytest.raises(CaseError, match="number that cannot be read"):
+            make(changed)
+
+
+def test_digests_are_cleaned_and_cut_like_any_text() -> None:
+    evidence = make_evidence("SUPPORTED", bits=16).revised(transcript_head="<b>\u202e" + "9" * 10_000)
+    html = render_html(make(evidence))
+    assert "<b>" not in html.replace("<body", "")
+    assert "9" * 100 not in html
+
+
+def test_invalid_claim_has_no_statement_of_strength() -> None:
+    html = visible(render_html(make(make_evidence("INVALID_CLAIM"))))
+    summary = html[html.index("How strong is it") : html.index("Why this verdict")]
+    assert "No statement of strength is made" in summary
+    assert "million" not in summary
+    inconclusive = visible(render_html(make(make_evidence("INCONCLUSIVE"))))
+    assert "inconclusive all the same" in inconclusive
+
+
+def test_very_many_units_are_not_drawn() -> None:
+    evidence = make_evidence("SUPPORTED", opened=False)
+    assert evidence.score is not None
+    odd = evidence.score.measurement.model_copy(update={"n": 10**9, "matched": 6 * 10**8})
+    report = make(evidence.revised(score=evidence.score.model_copy(update={"measurement": odd})))
+    assert set(report.figures) == {"timeline"}
+    assert "too many units" in render_html(report)

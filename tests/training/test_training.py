@@ -67,8 +67,8 @@ def test_steps_depend_on_their_index_alone(owner, tiny, marking) -> None:
     first = Embedding(tiny, owner, SECRETS, marking.pool, marking.parameters).step(7)
     again = Embedding(tiny, owner, SECRETS, marking.pool, marking.parameters).step(7)
     other = Embedding(tiny, owner, SECRETS, marking.pool, marking.parameters).step(8)
-    assert float(first) == float(again)
-    assert float(first) != float(other)
+    assert first.item() == again.item()
+    assert first.item() != other.item()
 
 
 def test_embedding_keeps_batch_norm_statistics(owner, tiny, marking) -> None:
@@ -163,13 +163,14 @@ def test_kill_between_record_and_rename_is_finished(line: Line, marking, owner, 
     assert {path.name for path in tmp_path.iterdir()} == {"out"}
 
 
-def test_wrong_number_of_classes_and_existing_output(line: Line, owner, tmp_path: Path) -> None:
+def test_wrong_number_of_classes_and_existing_output(line: Line, marking, owner, tmp_path: Path) -> None:
     fewer = dataclasses.replace(owner, labels=owner.labels % 4, names=("a", "b", "c", "d"))
-    settings = {"passphrase": PASSPHRASE, "authority": None}
     with pytest.raises(UsageError, match="data set has 4 classes; the key was made for 10"):
-        embed_key(line.key, line.unmarked, fewer, tmp_path / "out", **settings)
+        embed(line.unmarked, fewer, tmp_path / "out", marking)
     with pytest.raises(UsageError, match="exists already"):
-        embed_key(line.key, line.unmarked, owner, line.marked, **settings)
+        embed(line.unmarked, owner, line.marked, marking)
+    with pytest.raises(UsageError, match="marked a model already"):
+        embed_key(line.key, line.unmarked, owner, tmp_path / "out", passphrase=PASSPHRASE, authority=None)
 
 
 def test_data_round_trip_and_faults(owner, tmp_path: Path) -> None:
