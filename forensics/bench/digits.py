@@ -66,7 +66,7 @@ def embedding_cell(key: int, split: int, quick: bool) -> list[Row]:
     owner, thief, test = digit_parts(split)
     base = digit_base(split)
     made = bench_key(key, owner, base.identity.digest, pool_seed=1000 * key + split)
-    clean = _answers(base, made)
+    clean = suspect_answers(base, made)
     marked, first = _embed(base, made, owner, split)
     control = cached(f"digits-control-{split}", lambda: _control(base, owner, split))
     rows: list[Row] = []
@@ -78,7 +78,8 @@ def embedding_cell(key: int, split: int, quick: bool) -> list[Row]:
             facts = {"split": split, "accuracy": accuracy(attacked.model, test.pixels(attacked), test.labels)}
             if suspect == "marked":
                 facts["first step with all bits"] = first
-            for answers in _views_of(_answers(attacked, made)):
+            given = suspect_answers(attacked, made)
+            for answers in (given, labels_only(given)):
                 rows.append(_row(made, suspect, name, innocent, quick, answers, clean, facts))
     return rows
 
@@ -93,15 +94,37 @@ def null_cell(pool: int, quick: bool) -> list[Row]:
         number = FIRST_NULL_KEY + pool * KEYS_A_POOL + index
         innocent = (index + pool) % INNOCENTS
         made = bench_key(number, owner, base.identity.digest, pool_seed=number // KEYS_A_POOL)
-        answers = _answers(_innocent(innocent), made)
+        answers = suspect_answers(_innocent(innocent), made)
         name = f"independent-{innocent:02d}"
-        rows.append(_row(made, name, "none", True, quick, answers, _answers(base, made), {"pool": pool}))
+        rows.append(_row(made, name, "none", True, quick, answers, suspect_answers(base, made), {"pool": pool}))
     return rows
 
 
 def table(rows: list[Row]) -> str:
     """Returns the tables of the documentation as Markdown, from rows alone."""
-    return "\n\n".join(part for part in (_accuracy_table(rows), _survival_table(rows), _null_table(rows)) if part)
+    return "\n\n".join(part for part in _tables(rows) if part)
+
+
+def _tables(rows: list[Row]) -> tuple[str, ...]:
+    return _accuracy_table(rows), _first_table(rows), _survival_table(rows), _null_table(rows)
+
+
+def _first_table(rows: list[Row]) -> str:
+    lines = [
+        "| key | first step with all bits read back, median over splits (range) | bits at the end, least |",
+        "|---|---|---|",
+    ]
+    whole = [
+        row for row in rows if row["suspect"] == "marked" and row["attack"] == "none" and row["access"] == "scores"
+    ]
+    for key in sorted({row["key"] for row in whole}):
+        found = [row for row in whole if row["key"] == key]
+        steps = [row["first step with all bits"] for row in found]
+        least = min(row["matched"] for row in found)
+        lines.append(
+            f"| {key} | {statistics.median(steps):g} ({min(steps)} to {max(steps)}) | {least} of {found[0]['n']} |"
+        )
+    return "\n".join(lines)
 
 
 def _accuracy_table(rows: list[Row]) -> str:
@@ -192,15 +215,16 @@ def _innocent(index: int) -> Classifier:
     return cached(f"digits-independent-{index:02d}", build)
 
 
-def _answers(classifier: Classifier, made: BenchKey) -> Answers:
+def suspect_answers(classifier: Classifier, made: BenchKey) -> Answers:
+    """Puts a key's whole plan to a model."""
     suspect, probes, size = FolderSuspect(classifier), made.plan.probes, made.plan.batch_size
     return join_answers([suspect.answer(probes[start : start + size]) for start in range(0, len(probes), size)])
 
 
-def _views_of(answers: Answers) -> tuple[Answers, Answers]:
-    """Returns the answers with scores and the same answers reduced to labels."""
+def labels_only(answers: Answers) -> Answers:
+    """Returns what a service that names only the top label would have answered."""
     top = np.argmax(answers.values, axis=1).astype(np.int64)
-    return answers, dataclasses.replace(answers, kind=AnswerKind.LABELS, values=top)
+    return dataclasses.replace(answers, kind=AnswerKind.LABELS, values=top)
 
 
 def _row(

@@ -9,7 +9,7 @@ from forensics.keys.claim import Claim, PoolCommitment, ReferenceCommitment, Sha
 from forensics.keys.derive import ProbeKey, ScoreKey, generator_digest, master_secret, split
 from forensics.keys.timestamp import self_dated_salt
 from forensics.methods import load_method
-from forensics.methods.ofsw import CLEAN
+from forensics.methods.ofsw import CLEAN, CONTRAST
 from forensics.records import Answers, Measurement, Plan, Pool, Verdict
 from forensics.rules import draft_rule
 from forensics.training.data import ImageData
@@ -47,7 +47,14 @@ class BenchKey:
 
 
 def bench_key(
-    number: int, data: ImageData, reference: str, *, pool_seed: int, bits: int = 64, banks: int = 8
+    number: int,
+    data: ImageData,
+    reference: str,
+    *,
+    pool_seed: int,
+    bits: int = 64,
+    banks: int = 8,
+    contrast: int = CONTRAST,
 ) -> BenchKey:
     """Makes the key of that number for OFSW.
 
@@ -58,7 +65,7 @@ def bench_key(
     method = load_method("ofsw")
     rows = np.random.default_rng([64, pool_seed]).permutation(len(data.labels))[:64]
     pool = data.subset(rows).pool()
-    parameters = method.parameters({"bits": bits, "banks": banks}, pool, data.names)
+    parameters = method.parameters({"bits": bits, "banks": banks}, pool, data.names) | {"contrast": contrast}
     seed = hashlib.sha256(b"forensics bench key %d" % number).digest()
     claim = Claim(
         format="forensics-claim/1",

@@ -85,6 +85,8 @@ def check_pdf(
         reasons.extend(inside.reasons)
         complete = complete and inside.complete and (not inside.ok or _same_case(case, content, reasons))
     reasons.append(_signature_sentence(signed))
+    reasons.append(f"SHA-256 of the signer's certificate: {signed.signature.fingerprint}")
+    reasons.append(f"SHA-256 of the attached evidence.json: {sha256(content.evidence)}")
     intact = inside is None or inside.intact
     return CheckResult(
         ok=intact and complete and trusted is not False and (inside is None or inside.ok),

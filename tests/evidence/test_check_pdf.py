@@ -53,6 +53,7 @@ def test_report_alone_passes_and_says_that_nobody_is_identified(report: ReportRe
     assert "NOT TRUSTED" in result.signed_by
     assert "NOT identified" in result.headline
     assert any("--case" in reason for reason in result.reasons)
+    assert result.reasons[-1].endswith(str(result.details["evidence_sha256"]))
     assert any("DEMONSTRATION" in reason for reason in result.reasons)
 
 
