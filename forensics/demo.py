@@ -191,4 +191,15 @@ def _details(out: Path) -> Path:
 
 
 DETAILS = """\
+# Nobody examined anything here: what a person would have to supply is missing, and so each report stays a draft.
+[report]
+number = "DEMO"
+version = "1"
+
+[court]
+caption = "A demonstration on handwritten digits; there is no case"
+
+[instructions]
+questions = ["Do the answers of this model support the claim that information from the owner's key reached it?"]
+material_supplied = ["The model folder, made by the command `forensics demo`"]
 """

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 
+from forensics.conclusion import REMOVED, chance_in_words
 from forensics.errors import UsageError
 from forensics.keys.claim import Binding, Rule
 from forensics.records import Measurement, Outcome, Verdict
@@ -19,13 +20,6 @@ Control = tuple[float, float]
 """p-value and effect of a reference model."""
 
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}:\d{2}(\.\d{1,6})?(Z|[+-]\d{2}:\d{2}))?")
-_UNITS = {"bits": "bits", "labels": "families", "blocks": "blocks"}
-_CHECKS = {
-    "G1": "opening the commitment",
-    "G3": "independent reference models",
-    "G5": "replay of the answers",
-}
-_REMOVED = "this is no evidence of independence, since a mark can be removed"
 _TOKEN, _RELEASE, _SUSPECT = (
     "the date of the claim's timestamp",
     "the release date of the marked model",
@@ -131,7 +125,7 @@ def decide(
         *_because(gates, False, "G2", "G3", "G4", "G5"),
         *([] if bound else ["the key does not bind its owner"]),
         *_because(gates, None, "G1", "G5"),
-        *([_REMOVED] if outcome is Outcome.NOT_SUPPORTED else []),
+        *([REMOVED] if outcome is Outcome.NOT_SUPPORTED else []),
         *gates["G2"].notes,
         *_binding(binding, bound),
         *_because(gates, None, "G3"),
@@ -147,42 +141,6 @@ def decide(
         n_star=n_star(p),
         examinations=charged,
     )
-
-
-def conclusion(verdict: Verdict, measurement: Measurement, claim_owner: str, binding: Binding) -> str:
-    """Returns the verdict as one sentence for a judge.
-
-    It speaks of support for the claim that information from the owner's key reached the suspect and of nothing
-    else, and it names the checks that were not run.
-    """
-    owner = " ".join(claim_owner.split())
-    claim = f"the claim that information from the key of {owner} reached the suspect model"
-    found = _agreement(measurement)
-    if verdict.outcome is Outcome.SUPPORTED:
-        chance = chance_in_words(measurement.p_value)
-        body = f"the answers support {claim}: {found}, and chance alone would give as much in {chance} cases"
-        if binding == "self-dated":
-            body += "; the owner of the key is, by the instructions, not in dispute"
-    elif verdict.outcome is Outcome.NOT_SUPPORTED:
-        body = f"the answers do not support {claim}: {found}, less than the claim asks for; {_REMOVED}"
-    elif verdict.outcome is Outcome.INVALID_CLAIM:
-        body = f"the claim is not valid, because {verdict.reasons[0]}, and so the answers leave open {claim}"
-    else:
-        body = f"the answers leave open {claim}, because {verdict.reasons[0]}"
-    skipped = [f"{name} ({_CHECKS[name]})" for name, passed in verdict.gates.items() if passed is None]
-    if skipped:
-        body += f"; not run: {', '.join(skipped)}"
-    if binding == "demonstration":
-        return f"Demonstration: {body}."
-    return f"{body[0].upper()}{body[1:]}."
-
-
-def chance_in_words(p: float) -> str:
-    """Returns a probability as words, never stronger than `fewer than one in a million`."""
-    for power in range(6, 0, -1):
-        if p < 10.0**-power:
-            return f"fewer than one in {'a million' if power == 6 else f'{10**power:,}'}"
-    return "at least one in ten"
 
 
 def _outcome(gates: Mapping[str, _Gate], *, enough: bool, bound: bool, excluded: bool) -> Outcome:
@@ -340,14 +298,6 @@ def _at_least(value: float, least: str) -> bool:
 
 def _exceeds(value: float, other: float, margin: str) -> bool:
     return math.isfinite(value) and value > other and _decimal(value) - _decimal(other) >= Fraction(margin)
-
-
-def _agreement(measurement: Measurement) -> str:
-    unit = _UNITS.get(measurement.test)
-    if unit is not None:
-        return f"{measurement.matched} of {measurement.n} {unit} agree with the key"
-    effect = measurement.effect
-    return f"the {effect.name} is {effect.value:.3g}, where chance gives {effect.chance:.3g}"
 
 
 def _second(moment: datetime) -> datetime:

@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from forensics.conclusion import chance_in_words, conclusion
 from forensics.errors import UsageError
 from forensics.keys.claim import ReferenceRule, Rule
 from forensics.methods.bits import measure_bits
 from forensics.records import Effect, Measurement, Outcome, Reading, Verdict
 from forensics.statistics import FLOOR, binomial_test, labels_test
-from forensics.verdict import ClaimDates, chance_in_words, conclusion, decide, parse_moment
+from forensics.verdict import ClaimDates, decide, parse_moment
 
 RULE = Rule(
     deciding={"scores": "matched-bits"},

@@ -5,10 +5,10 @@ from typing import Any
 import click
 
 from forensics.cli.common import print_json
+from forensics.conclusion import conclusion
 from forensics.errors import CaseError
 from forensics.evidence.case import CaseFolder
 from forensics.evidence.results import decode_measurement, decode_verdict
-from forensics.verdict import conclusion
 
 COLOURS = {"SUPPORTED": "green", "NOT_SUPPORTED": "yellow", "INCONCLUSIVE": "yellow", "INVALID_CLAIM": "red"}
 

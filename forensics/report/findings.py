@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
+from forensics.conclusion import UNITS
 from forensics.evidence.schema import Evidence
 from forensics.keys.claim import Claim
-from forensics.report.conclusion import UNITS
 from forensics.report.details import Details
 from forensics.report.exhibits import CONTROL_ROLES
 from forensics.report.figures import ratio

@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
+from forensics.conclusion import chance_in_words
 from forensics.evidence.schema import Evidence, ScoreRecord
 from forensics.keys.claim import Claim
 from forensics.report.details import Details
 from forensics.report.exhibits import CONTROL_ROLES
 from forensics.report.findings import GATE_STATES, GATE_TEXTS
-from forensics.report.text import chance_in_words, clean, integer, number, power_of_two, share
+from forensics.report.text import clean, integer, number, power_of_two, share
 
 GENERAL = (
     "The examination shows whether the answers depend on the owner’s secret. It does not show how the information "
@@ -39,7 +40,7 @@ def make_alternatives(evidence: Evidence, claim: Claim) -> tuple[Alternative, ..
         Alternative(
             "Chance",
             "The payload was drawn at random; the exact test gives the probability of so much agreement by chance.",
-            f"{chance_in_words(measurement.p_value).capitalize()}." if measurement else scored,
+            f"{chance_in_words(float(measurement.p_value)).capitalize()}." if measurement else scored,
         ),
         Alternative(
             "A peculiarity of the suspect",

@@ -11,7 +11,6 @@ THIN = "\u202f"
 """Narrow no-break space: groups digits and joins a number to its unit."""
 
 _SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
-_MILLIONTH = Decimal("1e-6")
 _NORMALISED = 4
 _EXACT = 10**7
 _LARGEST_EXPONENT = 1000
@@ -106,18 +105,6 @@ def sentence(text: str, limit: int = 400) -> str:
     """Returns a cleaned clause as a sentence: a capital letter first, a full stop last."""
     body = clean(text, limit)
     return body if not body else body[0].upper() + body[1:].rstrip(".") + "."
-
-
-def chance_in_words(text: str) -> str:
-    """Returns a probability as a judge reads it, never beyond `fewer than one in a million`."""
-    value = _decimal(text)
-    if value is None:
-        return clean(text, 40)
-    if value < _MILLIONTH:
-        return "fewer than one in a million"
-    if value > Decimal("0.1"):
-        return f"about {value * 100:.0f} in 100"
-    return f"about one in {integer(int(Decimal(f'{1 / value:.1e}')))}"
 
 
 def moment(text: str) -> str:

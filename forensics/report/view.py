@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from forensics import __version__
 from forensics.canonical import sha256
+from forensics.conclusion import chance_in_words
 from forensics.errors import CaseError
 from forensics.evidence.schema import Evidence
 from forensics.keys.claim import Claim
@@ -24,7 +25,7 @@ from forensics.report.people import Examiner, Instructions, day, make_examiner, 
 from forensics.report.registration import Registration, make_events, make_registration
 from forensics.report.reservations import Alternative, make_alternatives, make_limitations
 from forensics.report.tables import Row, digest_row
-from forensics.report.text import chance_in_words, clean, groups, moment, sentence
+from forensics.report.text import clean, groups, moment, sentence
 
 _CHECK = "Check the case with `forensics check`."
 _MOST_UNITS = 4096
@@ -209,7 +210,7 @@ def _compose(
         conclusion=conclude(evidence, claim),
         binding_warning=WARNINGS[evidence.binding],
         reasons=tuple(sentence(reason) for reason in evidence.score.verdict.reasons[:12]) if evidence.score else (),
-        chance=chance_in_words(measurement.p_value) if measurement else "",
+        chance=chance_in_words(float(measurement.p_value)) if measurement else "",
         owner=clean(claim.owner, 120),
         suspect=clean(evidence.suspect.name, 120),
         method=clean(claim.method, 40),

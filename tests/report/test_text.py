@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forensics.report.text import (
-    chance_in_words,
     clean,
     fixed,
     groups,
@@ -80,23 +79,6 @@ def test_paragraphs_are_split_at_empty_lines() -> None:
 )
 def test_numbers_are_rounded_to_significant_digits(text: str, shown: str) -> None:
     assert number(text) == shown
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("2.9e-28", "fewer than one in a million"),
-        ("9.99e-7", "fewer than one in a million"),
-        ("1e-6", "about one in 1\u202f000\u202f000"),
-        ("0.0032", "about one in 310"),
-        ("0.4", "about 40 in 100"),
-        ("1.0", "about 100 in 100"),
-        ("0", "fewer than one in a million"),
-        ("junk", "junk"),
-    ],
-)
-def test_chance_is_never_said_to_be_below_one_in_a_million(text: str, shown: str) -> None:
-    assert chance_in_words(text) == shown
 
 
 def test_small_forms() -> None:

@@ -1,0 +1,56 @@
+"""The verdict as one sentence for a judge, the same in the terminal and in the report; computes nothing."""
+
+from forensics.keys.claim import Binding
+from forensics.records import Measurement, Outcome, Verdict
+
+UNITS = {"bits": "bits", "labels": "families", "blocks": "blocks"}
+_CHECKS = {
+    "G1": "opening the commitment",
+    "G3": "independent reference models",
+    "G5": "replay of the answers",
+}
+REMOVED = "this is no evidence of independence, since a mark can be removed"
+
+
+def conclusion(verdict: Verdict, measurement: Measurement, claim_owner: str, binding: Binding) -> str:
+    """Returns the verdict as one sentence for a judge.
+
+    It speaks of support for the claim that information from the owner's key reached the suspect and of nothing
+    else, and it names the checks that were not run.
+    """
+    owner = " ".join(claim_owner.split())
+    claim = f"the claim that information from the key of {owner} reached the suspect model"
+    found = _agreement(measurement)
+    if verdict.outcome is Outcome.SUPPORTED:
+        chance = chance_in_words(measurement.p_value)
+        body = f"the answers support {claim}: {found}, and chance alone would give as much in {chance} cases"
+        if binding == "self-dated":
+            body += "; the owner of the key is, by the instructions, not in dispute"
+    elif verdict.outcome is Outcome.NOT_SUPPORTED:
+        body = f"the answers do not support {claim}: {found}, less than the claim asks for; {REMOVED}"
+    elif verdict.outcome is Outcome.INVALID_CLAIM:
+        body = f"the claim is not valid, because {verdict.reasons[0]}, and so the answers leave open {claim}"
+    else:
+        body = f"the answers leave open {claim}, because {verdict.reasons[0]}"
+    skipped = [f"{name} ({_CHECKS[name]})" for name, passed in verdict.gates.items() if passed is None]
+    if skipped:
+        body += f"; not run: {', '.join(skipped)}"
+    if binding == "demonstration":
+        return f"Demonstration: {body}."
+    return f"{body[0].upper()}{body[1:]}."
+
+
+def chance_in_words(p: float) -> str:
+    """Returns a probability as words, never stronger than `fewer than one in a million`."""
+    for power in range(6, 0, -1):
+        if p < 10.0**-power:
+            return f"fewer than one in {'a million' if power == 6 else f'{10**power:,}'}"
+    return "at least one in ten"
+
+
+def _agreement(measurement: Measurement) -> str:
+    unit = UNITS.get(measurement.test)
+    if unit is not None:
+        return f"{measurement.matched} of {measurement.n} {unit} agree with the key"
+    effect = measurement.effect
+    return f"the {effect.name} is {effect.value:.3g}, where chance gives {effect.chance:.3g}"
