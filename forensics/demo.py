@@ -1,6 +1,5 @@
 """The whole story on scikit-learn's handwritten digits: owner, key, mark, four suspects, four cases, four reports."""
 
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import numpy as np
 from forensics.attacks import run_attack
 from forensics.bench.data import load_digits
 from forensics.bench.models import BASE
+from forensics.bench.results import single_thread
 from forensics.canonical import now, utc
 from forensics.checkpoints import Classifier, load_classifier, save_classifier
 from forensics.evidence.case import CaseFolder
@@ -63,9 +63,7 @@ def run_demo(out: Path, say: Callable[[str], None], progress: Progress = silent)
         out: folder for everything that is made.
         say: gets one line a step of the story.
     """
-    import torch
-
-    torch.set_num_threads(max(1, min(2, os.cpu_count() or 1)))
+    single_thread()
     models, key_path = out / "models", out / "key"
     rest, test = load_digits().split(0.2, np.random.default_rng(1))
     owner, thief = rest.split(0.4, np.random.default_rng(2))
