@@ -6,7 +6,7 @@ fresh keys from 50 pools spread over 20 independently trained models.
 
 import dataclasses
 import statistics
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,17 +48,26 @@ def run(folder: Path | None, *, quick: bool, jobs: int, progress: Progress = sil
         quick: one key, one split, 20 fresh keys; nothing is kept.
     """
     single_thread()
+    if not quick:
+        for split in SPLITS:
+            digit_base(split)
+    return run_cells("digits", COMMAND, 2026, _cells(quick), None if quick else folder, jobs=jobs, progress=progress)
+
+
+def order(names: Iterable[str]) -> list[str]:
+    """Returns the names of cells in the order of the tables."""
+    present = set(names)
+    return [cell.name for cell in _cells(quick=False) if cell.name in present]
+
+
+def _cells(quick: bool) -> list[Cell]:
     keys, splits, pools = (KEYS[:1], range(1), 1) if quick else (KEYS, SPLITS, POOLS)
     cells = [
         Cell(f"key-{key}-split-{split}", embedding_cell, {"key": key, "split": split, "quick": quick})
         for split in splits
         for key in keys
     ]
-    cells += [Cell(f"null-{pool:02d}", null_cell, {"pool": pool, "quick": quick}) for pool in range(pools)]
-    if not quick:
-        for split in splits:
-            digit_base(split)
-    return run_cells("digits", COMMAND, 2026, cells, None if quick else folder, jobs=jobs, progress=progress)
+    return cells + [Cell(f"null-{pool:02d}", null_cell, {"pool": pool, "quick": quick}) for pool in range(pools)]
 
 
 def embedding_cell(key: int, split: int, quick: bool) -> list[Row]:

@@ -1,6 +1,7 @@
 """`bench settings`: how OFSW's recipe was chosen, on development keys 0 to 2 and a split that no other table uses."""
 
 import dataclasses
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,12 @@ def run(folder: Path | None, *, quick: bool, jobs: int, progress: Progress = sil
     ]
     digit_base(SPLIT)
     return run_cells("settings", COMMAND, SPLIT, cells, None if quick else folder, jobs=jobs, progress=progress)
+
+
+def order(names: Iterable[str]) -> list[str]:
+    """Returns the names of cells in the order of the table."""
+    present = set(names)
+    return [name for key, changes in TRIED if (name := _name(key, changes)) in present]
 
 
 def setting_cell(key: int, setting: dict[str, Any], quick: bool) -> list[Row]:

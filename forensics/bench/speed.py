@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,12 @@ def run(folder: Path | None, *, quick: bool, jobs: int, progress: Progress = sil
         Cell("resnet-18", resnet_cell, {"repeats": min(3, repeats), "quick": quick}),
     ]
     return run_cells("speed", COMMAND, 0, cells, None if quick else folder, progress=progress)
+
+
+def order(names: Iterable[str]) -> list[str]:
+    """Returns the names of cells in the order of the table."""
+    present = set(names)
+    return [name for name in ("start", "digits", "resnet-18") if name in present]
 
 
 def start_cell(repeats: int, quick: bool) -> list[Row]:

@@ -44,3 +44,33 @@ def test_bench_keys_are_derived_in_full_and_differ() -> None:
     assert made[0].plan.digest == made[1].plan.digest
     assert made[0].secrets != made[2].secrets
     assert made[0].claim.digest != made[2].claim.digest
+
+
+def test_the_pages_tables_are_those_of_the_results() -> None:
+    from forensics.bench.tables import rewrite
+
+    docs = Path(__file__).parents[2] / "docs"
+    page = (docs / "ofsw.md").read_text(encoding="utf-8")
+    assert page.count("<!-- table: ") == 3
+    assert rewrite(page, docs / "results") == page
+
+
+def test_results_meet_the_targets_that_the_page_states() -> None:
+    """64 of 64 bits for every key and split, SUPPORTED after fine-tuning at 1e-4, no false alarm."""
+    from forensics.bench.digits import KEYS, NULL_LEVELS, SPLITS
+    from forensics.statistics import allowed_rejections
+
+    folder = Path(__file__).parents[2] / "docs" / "results" / "digits"
+    rows = [row for path in folder.glob("*.json") for row in json.loads(path.read_bytes())["rows"]]
+    scored = [row for row in rows if row["access"] == "scores" and not row["quick"]]
+    whole = [row for row in scored if row["suspect"] == "marked" and row["attack"] == "none"]
+    assert len(whole) == len(KEYS) * len(SPLITS)
+    assert all(row["matched"] == row["n"] == 64 for row in whole)
+    tuned = [row for row in scored if row["suspect"] == "marked" and row["attack"] == "fine-tuning, 10 epochs, 1e-4"]
+    assert len(tuned) == len(whole)
+    assert all(row["verdict"] == "SUPPORTED" for row in tuned)
+    assert not any(row["verdict"] == "SUPPORTED" for row in rows if row["innocent"])
+    null = [row["p_value"] for row in rows if row["suspect"].startswith("independent")]
+    assert len(null) == 1000
+    for level in NULL_LEVELS:
+        assert sum(p <= level for p in null) <= allowed_rejections(1000, level, len(NULL_LEVELS))
