@@ -25,7 +25,8 @@ from forensics.methods.ofsw import CLEAN
 from forensics.progress import Progress, silent
 from forensics.registration import embed_key, new_key
 from forensics.report import write_report
-from forensics.suspects import open_suspect
+from forensics.suspects import Suspect, open_suspect
+from forensics.suspects.remembered import RememberedSuspect
 from forensics.training.classifier import small_resnet, train
 from forensics.training.data import ImageData, load_images, save_images
 
@@ -87,7 +88,6 @@ def run_demo(out: Path, say: Callable[[str], None], progress: Progress = silent)
             authorities=[authority],
             binding="demonstration",
             rule={"examinations": len(SUSPECTS)},
-            progress=progress,
         )
     say("The owner embeds the key by training.")
     if not (models / "marked").exists():
@@ -106,10 +106,13 @@ def run_demo(out: Path, say: Callable[[str], None], progress: Progress = silent)
     _model(models / "compressed", lambda: _attacked(models / "marked", None, compression, progress))
     _model(models / "independent", lambda: _trained(thief, 3, progress))
     say("An examiner asks each of the four models the same probes; the answers are scored, opened, sealed, reported.")
-    return [_examined(out, name, story, authority, progress) for name, story in SUSPECTS.items()]
+    clean = RememberedSuspect(open_suspect(str(models / "unmarked")))
+    return [_examined(out, name, story, clean, authority, progress) for name, story in SUSPECTS.items()]
 
 
-def _examined(out: Path, name: str, story: str, authority: DemonstrationAuthority, progress: Progress) -> Examined:
+def _examined(
+    out: Path, name: str, story: str, clean: Suspect, authority: DemonstrationAuthority, progress: Progress
+) -> Examined:
     case_path, report = out / "cases" / name, out / "reports" / f"{name}.pdf"
     unlocked = KeyFolder.open(out / "key").unlock(PASSPHRASE)
     model = out / "models" / name
@@ -121,6 +124,7 @@ def _examined(out: Path, name: str, story: str, authority: DemonstrationAuthorit
             suspect_date=Dated(value=utc(now()), source="made by this demonstration"),
             positive=None if name == "marked" else str(out / "models" / "marked"),
             authority=authority,
+            named=[clean],
             actor=ACTOR,
             resume=True,
             progress=progress,

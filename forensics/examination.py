@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from forensics.canonical import canonical_json, now, utc
+from forensics.canonical import canonical_json, now, sha256, utc
 from forensics.codec import encode_answers, encode_rows, join_answers
 from forensics.errors import CaseError, UsageError
 from forensics.evidence.case import (
@@ -75,6 +75,7 @@ def acquire(
     budget: int | None = None,
     resume: bool = False,
     authority: TimestampAuthority | None = None,
+    named: Sequence["Suspect"] = (),
     progress: Progress = silent,
 ) -> CaseFolder:
     """Puts a kit's probes to a suspect and writes the sealed case of its answers.
@@ -83,6 +84,8 @@ def acquire(
         budget: largest number of probes that may be asked.
         resume: go on with what `CASE.partial` holds.
         authority: stamps the transcript's head before anything is scored.
+        named: the models that the claim names; they are asked the same probes, and their answers' digests go into
+            the transcript, so that whoever knows the scoring secret cannot choose them later.
 
     Raises:
         UsageError: the plan exceeds the budget, or the suspect has another number of labels than the claim.
@@ -117,13 +120,19 @@ def acquire(
                     form=encode_answers(answers),
                 )
                 advance(len(batch))
+        references = named_references(kit.claim, plan, named, progress)
+        for record in references:
+            answers_digest = sha256(canonical_json(record.answers.model_dump(mode="json")))
+            journal.reference(record.role, record.identity.digest, answers_digest)
         journal.finish(len(plan.probes))
         transcript = journal.transcript()
         form = journal.form or {}
         rows = [row for chunk in journal.answered() for row in chunk]
         answered = AnswersRecord.model_validate({**form, "values": rows})
         token = authority.stamp(bytes.fromhex(head(transcript))) if authority else None
-        evidence = acquired_evidence(kit, suspect.identity, case.name, answered, transcript, token, suspect_date)
+        evidence = acquired_evidence(
+            kit, suspect.identity, case.name, answered, references, transcript, token, suspect_date
+        )
         files = {TRANSCRIPT: transcript, **claim_files(kit.claim.core, kit.tokens)}
         if token is not None:
             files[TRANSCRIPT_TOKEN] = token
@@ -145,12 +154,12 @@ def score(
     """Scores a case's recorded answers with the share that was asked; the suspect is not asked again.
 
     Args:
-        references: folders (or URIs) of independent models for gate G3, or of models that the claim names.
+        references: folders (or URIs) of independent models for gate G3.
         positive: the owner's marked model, as a control that must pass.
         owner_undisputed: the instructions put the owner of the key beyond dispute.
 
     Raises:
-        CaseError: the case belongs to another claim, or is sealed.
+        CaseError: the case belongs to another claim, is scored already, or is sealed.
         UsageError: the answers cannot belong to the claim, or a control is not what it is said to be.
     """
     from forensics.suspects import open_suspect
@@ -159,19 +168,22 @@ def score(
     evidence = loaded.evidence
     require_claim(evidence, key.folder)
     if loaded.closed:
-        raise CaseError("The case is sealed and cannot be scored again.", "Acquire a new case; it will name this one.")
+        raise CaseError("The case is sealed and cannot be scored again.", "Acquire a new case.")
+    if evidence.score is not None:
+        raise CaseError(
+            "The case is scored already, and a case is scored once.",
+            "Acquire a new case; it counts as another examination.",
+        )
     share = evidence.plan.share
     secrets, pool = key.secrets(share), key.pool(share)
     plan = make_kit(key, share).plan
     if plan.digest != evidence.plan.digest:
         raise CaseError("The case's probes are not those of this key's share.", "Score it with the key of its kit.")
+    measurement = measure_answers(claim, pool, *secrets, evidence.answers, evidence.references)
     models = [open_suspect(name) for name in references]
-    named = named_references(key, plan, models)
-    measurement = measure_answers(claim, pool, *secrets, evidence.answers, named)
-    committed = {commitment.digest for commitment in claim.references}
-    independent = [model for model in models if model.identity.digest not in committed]
     marked = open_suspect(positive) if positive else None
-    controls = control_records(key, share, plan, named, independent, marked, progress)
+    named = evidence.references
+    controls = control_records(key, share, plan, named, models, evidence.suspect.digest, marked, progress)
     moment = now()
     count = key.folder.log_examination(
         moment=moment,
@@ -200,7 +212,7 @@ def score(
         verdict=encode_verdict(verdict),
         controls=controls,
     )
-    scored = evidence.revised(references=named, dates=dates, asset=asset, score=record)
+    scored = evidence.revised(dates=dates, asset=asset, score=record)
     public = claim_files(claim.core, key.folder.tokens, key.folder.asset, key.folder.asset_token)
     files = {**loaded.files(), **public}
     return replace_case(case, compose_case(scored, files, actor=actor, action="score", moment=moment))
@@ -243,9 +255,14 @@ def examine(
     """Probes, acquire and score in a row; a case that was acquired but not scored is only scored.
 
     Args:
-        acquisition: further arguments of `acquire`.
+        acquisition: further arguments of `acquire`; models that the claim names are looked for where they lay when
+            the key was made, unless they are given.
     """
+    from forensics.suspects import open_suspect
+
     if not _awaits_score(case, suspect):
+        if not acquisition.get("named"):
+            acquisition["named"] = [open_suspect(place) for place in key.folder.paths.values() if Path(place).exists()]
         acquire(make_kit(key, share), suspect, case, actor=actor, progress=progress, **acquisition)
     return score(
         key,
@@ -258,14 +275,19 @@ def examine(
     )
 
 
-def repeat(case: Path, suspect: "Suspect", *, tolerance: float = 1e-4) -> dict[str, Any]:
-    """Asks a suspect again with an opened case's own probes and counts the answers that differ.
+def repeat(
+    case: Path, suspect: "Suspect | None", named: Sequence["Suspect"] = (), *, tolerance: float = 1e-4
+) -> dict[str, Any]:
+    """Asks models again with an opened case's own probes and counts the answers that differ.
 
     Args:
+        suspect: the suspect, or None to ask only the models that the claim names.
+        named: models that the claim names, found by their digests.
         tolerance: largest difference of a score; 0 where the model files and libraries are the same.
 
     Raises:
         CaseError: no share is opened, so the probes are not known.
+        UsageError: a model given is none that the claim names.
     """
     loaded = CaseFolder.load(case)
     evidence = loaded.evidence
@@ -278,22 +300,31 @@ def repeat(case: Path, suspect: "Suspect", *, tolerance: float = 1e-4) -> dict[s
     if not complete:
         raise CaseError("The pool's files are not in the case.", "Ask for the whole case.")
     plan = load_method(claim.method).plan(opening.probe_key, pool, claim.parameters)
-    then, again = read_answers(evidence.answers), ask(suspect, plan, label="Asking again")
-    same_build = suspect.identity.digest == evidence.suspect.digest and tool_record() == evidence.tool
-    allowed = 0.0 if same_build else tolerance
+    asked: list[tuple[Suspect, str, AnswersRecord]] = []
+    if suspect is not None:
+        asked.append((suspect, evidence.suspect.digest, evidence.answers))
+    for model in named:
+        record = next((each for each in evidence.references if each.identity.digest == model.identity.digest), None)
+        if record is None:
+            raise UsageError(
+                "A model given is none that the claim names.", "Name the folder with the digest in the case."
+            )
+        asked.append((model, record.identity.digest, record.answers))
+    differing, same = 0, True
+    for model, digest, recorded in asked:
+        same_build = model.identity.digest == digest and tool_record() == evidence.tool
+        same = same and model.identity.digest == digest
+        differing += _disagreements(read_answers(recorded), ask(model, plan), 0.0 if same_build else tolerance)
+    return {"probes": len(plan.probes) * len(asked), "disagreements": differing, "same_model": same}
+
+
+def _disagreements(then: Answers, again: Answers, allowed: float) -> int:
     if again.values.shape != then.values.shape:
-        differing = len(plan.probes)
-    else:
-        gap = np.abs(again.values - then.values) > allowed
-        rows = gap.any(axis=1) if gap.ndim == 2 else gap
-        both = ~then.missing & ~again.missing
-        differing = int((rows & both).sum() + (then.missing != again.missing).sum())
-    return {
-        "probes": len(plan.probes),
-        "disagreements": differing,
-        "tolerance": allowed,
-        "same_model": suspect.identity.digest == evidence.suspect.digest,
-    }
+        return then.n
+    gap = np.abs(again.values - then.values) > allowed
+    rows = gap.any(axis=1) if gap.ndim == 2 else gap
+    both = ~then.missing & ~again.missing
+    return int((rows & both).sum() + (then.missing != again.missing).sum())
 
 
 def ask(suspect: "Suspect", plan: Plan, progress: Progress = silent, label: str = "Asking a reference") -> Answers:

@@ -6,10 +6,11 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from forensics import __version__
-from forensics.canonical import decimal, now, parse_json, sha256, utc
+from forensics.canonical import decimal, now, sha256, utc
 from forensics.codec import encode_answers, encode_identity
 from forensics.errors import CaseError, UsageError
 from forensics.evidence.case import CaseFolder
+from forensics.evidence.certificates import printable
 from forensics.evidence.chain import head, verify_chain
 from forensics.evidence.consistency import token_record
 from forensics.evidence.kit import Kit
@@ -27,6 +28,7 @@ from forensics.evidence.schema import (
     TokenRecord,
 )
 from forensics.keys.asset import Asset
+from forensics.keys.claim import Claim
 from forensics.keys.folder import KeyFolder, UnlockedKey
 from forensics.keys.timestamp import verify_token
 from forensics.progress import Progress
@@ -68,6 +70,7 @@ def acquired_evidence(
     identity: Identity,
     name: str,
     answers: AnswersRecord,
+    references: list[ReferenceRecord],
     transcript: bytes,
     token: bytes | None,
     suspect_date: Dated,
@@ -99,45 +102,38 @@ def acquired_evidence(
         transcript_head=newest,
         transcript_token=stamped(token, newest) if token else None,
         answers=answers,
-        references=[],
+        references=references,
         score=None,
         share=None,
     )
 
 
-def named_references(key: UnlockedKey, plan: Plan, given: Sequence["Suspect"]) -> list[ReferenceRecord]:
-    """Returns the models that the claim names, with their answers: from the key folder, or from models given now.
+def named_references(
+    claim: Claim, plan: Plan, models: Sequence["Suspect"], progress: Progress
+) -> list[ReferenceRecord]:
+    """Asks the models that the claim names, found by their digests, and returns their answers.
 
     Raises:
-        UsageError: one is neither in the key folder nor among the models given.
+        UsageError: one is not among the models given.
     """
     from forensics.examination import ask
 
     records: list[ReferenceRecord] = []
-    for commitment in key.folder.claim.references:
-        stored = key.folder.reference(commitment.role)
-        if stored is not None:
-            body = parse_json(stored)
-            identity, answers = body["identity"], body["answers"]
-        else:
-            model = next((each for each in given if each.identity.digest == commitment.digest), None)
-            if model is None:
-                raise UsageError(
-                    f"The answers of the claim's {commitment.role} are not in the key folder.",
-                    "Name its model folder with --reference.",
-                )
-            identity, answers = encode_identity(model.identity), encode_answers(ask(model, plan))
-        record = ReferenceRecord(
-            role=commitment.role,
-            identity=IdentityRecord.model_validate(identity),
-            answers=AnswersRecord.model_validate(answers),
-        )
-        if record.identity.digest != commitment.digest or len(record.answers.values) != len(plan.probes):
+    for commitment in claim.references:
+        model = next((each for each in models if each.identity.digest == commitment.digest), None)
+        if model is None:
             raise UsageError(
-                f"The answers kept for the {commitment.role} are not those of the model that the claim names.",
-                "Remove them from the key folder and name the model with --reference.",
+                f"The claim's {commitment.role} ({commitment.digest[:16]}…) is not among the models given.",
+                "Name its folder with --reference-checkpoint.",
             )
-        records.append(record)
+        answers = ask(model, plan, progress, f"Asking the {commitment.role}")
+        records.append(
+            ReferenceRecord(
+                role=commitment.role,
+                identity=IdentityRecord.model_validate(encode_identity(model.identity)),
+                answers=AnswersRecord.model_validate(encode_answers(answers)),
+            )
+        )
     return records
 
 
@@ -147,13 +143,20 @@ def control_records(
     plan: Plan,
     named: Sequence[ReferenceRecord],
     independent: Sequence["Suspect"],
+    suspect: str,
     positive: "Suspect | None",
     progress: Progress,
 ) -> list[ControlRecord]:
-    """Scores the controls by the deciding statistic: marked model, unmarked predecessor, independent models.
+    """Scores the controls by the deciding statistic: the owner's marked model and independent models.
+
+    A model that the claim names takes part in the read-out and cannot be a control of it.
+
+    Args:
+        suspect: digest of the suspect, which cannot be its own reference.
 
     Raises:
-        UsageError: the positive control is not the marked model that the owner recorded.
+        UsageError: the positive control is not the marked model that the owner recorded, or a reference is not
+            independent or does not answer.
     """
     from forensics.examination import ask
 
@@ -192,14 +195,34 @@ def control_records(
                 "positive", positive.identity, ask(positive, plan, progress), "recorded by the owner after embedding"
             )
         )
-    for reference in named:
-        records.append(
-            scored("predecessor", reference.identity, reference.answers, f"{reference.role}, named in the claim")
-        )
-    for model in independent:
+    for model in _independent(key, independent, suspect):
         answers = ask(model, plan, progress)
-        records.append(scored("reference", model.identity, answers, "given by the examiner as independent"))
+        source = "given at scoring as independent; the report says who vouches for that"
+        record = scored("reference", model.identity, answers, source)
+        if answers.missing.mean() > float(claim.rule.missing_allowed):
+            raise UsageError(
+                f"The reference model {printable(model.identity.name)} leaves too many probes unanswered.",
+                "Leave it out, and say so.",
+            )
+        records.append(record)
     return records
+
+
+def _independent(key: UnlockedKey, models: Sequence["Suspect"], suspect: str) -> list["Suspect"]:
+    """Refuses references that are no independent models: named twice, the suspect, the marked or a named model."""
+    asset = asset_record(key.folder)
+    taken = {suspect: "is the suspect itself"}
+    taken |= {commitment.digest: f"is the claim's {commitment.role}" for commitment in key.claim.references}
+    if asset is not None:
+        taken[asset.digest] = "is the owner's marked model"
+    for model in models:
+        digest = model.identity.digest
+        if digest in taken:
+            raise UsageError(
+                f"The reference model {printable(model.identity.name)} {taken[digest]}.", "Name independent models."
+            )
+        taken[digest] = "was named twice"
+    return list(models)
 
 
 def asset_record(folder: KeyFolder) -> AssetRecord | None:

@@ -1,15 +1,12 @@
 """The owner's side before and after embedding: making a key, and marking a model with it."""
 
-import shutil
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from forensics.canonical import canonical_json, now
-from forensics.codec import encode_answers, encode_identity
+from forensics.canonical import now
 from forensics.errors import UsageError
-from forensics.examination import ask, make_kit
 from forensics.keys.claim import Binding, ReferenceCommitment
 from forensics.keys.folder import KeyFolder, create_key
 from forensics.keys.timestamp import TimestampAuthority
@@ -40,10 +37,9 @@ def new_key(
     shares: int = 1,
     pool_size: int = POOL_SIZE,
     rule: Mapping[str, Any] | None = None,
-    progress: Progress = silent,
     moment: datetime | None = None,
 ) -> KeyFolder:
-    """Makes a key, has it timestamped, and records what the claim's reference models answer to its probes.
+    """Makes a key and has it timestamped.
 
     Args:
         pool: labelled images; each share takes the next `pool_size` of them.
@@ -70,10 +66,8 @@ def new_key(
                 f"The reference checkpoint has {len(labels)} classes, the pool {len(pool.names)}.",
                 "Take the pool from the model's own task.",
             )
-    fresh = path.with_name(f".{path.name}.new")
-    shutil.rmtree(fresh, ignore_errors=True)
     key = create_key(
-        fresh,
+        path,
         owner=owner,
         method=method,
         method_version=chosen.spec.version,
@@ -93,17 +87,9 @@ def new_key(
         passphrase=passphrase,
         now=moment or now(),
     )
-    try:
-        unlocked = key.unlock(passphrase)
-        for role, model in models.items():
-            answers = ask(model, make_kit(unlocked).plan, progress, f"Recording the {role}")
-            record = {"role": role, "identity": encode_identity(model.identity), "answers": encode_answers(answers)}
-            key.save_reference(role, canonical_json(record), references[role])
-        fresh.rename(path)
-    except BaseException:
-        shutil.rmtree(fresh, ignore_errors=True)
-        raise
-    return KeyFolder.open(path)
+    for role, folder in references.items():
+        key.remember(role, folder)
+    return key
 
 
 def embed_key(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from forensics.errors import UsageError
 from forensics.keys.claim import ReferenceRule, Rule
 from forensics.methods.protocol import MethodSpec
 
@@ -26,7 +27,16 @@ def draft_rule(
         grinding: g; the p-value is multiplied by 2**g for keys that may have been tried in silence.
         examinations: M, the number of examinations the p-value is charged for.
         references: independent models that gate G3 needs.
+
+    Raises:
+        UsageError: alpha or the smallest effect is no number, or decides nothing.
     """
+    effect = spec.minimum_effect if minimum_effect is None else minimum_effect
+    if not _between(alpha, 0.0, 0.05) or not _between(effect, float(spec.chance), 1.0):
+        raise UsageError(
+            f"An alpha of {alpha} with a smallest effect of {effect} decides nothing.",
+            f"Choose an alpha of at most 0.05 and an effect above {spec.chance} (chance) and at most 1.",
+        )
     return Rule(
         deciding=dict(spec.deciding),
         access="the highest access obtained decides; others are context",
@@ -38,7 +48,14 @@ def draft_rule(
         alpha=alpha,
         examinations=examinations,
         grinding=grinding,
-        minimum_effect=spec.minimum_effect if minimum_effect is None else minimum_effect,
+        minimum_effect=effect,
         prior="Beta(1,1) truncated to (p0,1)",
         references=ReferenceRule(minimum=references, margin=DEFAULTS["margin"]),
     )
+
+
+def _between(text: str, low: float, high: float) -> bool:
+    try:
+        return low < float(text) <= high
+    except ValueError:
+        return False

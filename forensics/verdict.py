@@ -20,6 +20,9 @@ Control = tuple[float, float]
 """p-value and effect of a reference model."""
 
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}:\d{2}(\.\d{1,6})?(Z|[+-]\d{2}:\d{2}))?")
+USUAL_GRINDING = 20
+"""The g that claims have by default: allowance for keys that were tried in silence, as a power of two."""
+
 _TOKEN, _RELEASE, _SUSPECT = (
     "the date of the claim's timestamp",
     "the release date of the marked model",
@@ -130,6 +133,7 @@ def decide(
         *_binding(binding, bound),
         *_because(gates, None, "G3"),
         *gates["G1"].notes,
+        *_leniency(rule),
         *_repeats(examinations),
     ]
     p = _usable(measurement.p_value)
@@ -266,10 +270,19 @@ def _binding(binding: Binding, bound: bool) -> list[str]:
     return []
 
 
+def _leniency(rule: Rule) -> list[str]:
+    """Names a rule that charges less for undisclosed attempts than is usual."""
+    if rule.grinding >= USUAL_GRINDING:
+        return []
+    return [
+        f"the claim charges for {2**rule.grinding:,} undisclosed attempts only, where {2**USUAL_GRINDING:,} are usual"
+    ]
+
+
 def _repeats(examinations: int) -> list[str]:
     if examinations <= 1:
         return []
-    return [f"{examinations} examinations were made under this claim, and all are charged"]
+    return [f"the owner's log counts {examinations} examinations under this claim, and all are charged"]
 
 
 def _excluded(measurement: Measurement, rule: Rule) -> bool:

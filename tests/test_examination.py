@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from forensics.canonical import parse_json
+from forensics.canonical import now, parse_json
 from forensics.checkpoints import load_classifier, save_classifier
 from forensics.errors import CaseError, KeyFolderError, UsageError
-from forensics.evidence.case import CaseFolder
+from forensics.evidence.case import CaseFolder, compose_case, replace_case
 from forensics.evidence.check import check_case
 from forensics.evidence.kit import read_kit
 from forensics.evidence.schema import Dated
@@ -45,7 +45,8 @@ def independent(line: Line, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_three_verbs_apart_give_what_examine_gives(line: Line, unlocked, tmp_path: Path) -> None:
     kit = probes(unlocked, tmp_path / "kit")
-    acquired = acquire(read_kit(tmp_path / "kit"), open_suspect(str(line.marked)), tmp_path / "apart")
+    clean = [open_suspect(str(line.unmarked))]
+    acquired = acquire(read_kit(tmp_path / "kit"), open_suspect(str(line.marked)), tmp_path / "apart", named=clean)
     assert acquired.evidence.score is None
     assert acquired.evidence.share is None
     apart = score(unlocked, tmp_path / "apart").evidence
@@ -85,8 +86,8 @@ def test_innocent_model_is_not_supported_and_controls_behave(line: Line, unlocke
     assert record.verdict.outcome in {"NOT_SUPPORTED", "INCONCLUSIVE"}
     assert float(record.measurement.p_value) > 1e-3
     controls = {control.role: control for control in record.controls}
+    assert set(controls) == {"positive"}
     assert float(controls["positive"].p_value) <= 1e-6
-    assert float(controls["predecessor"].p_value) > 1e-3
     assert case.evidence.dates.suspect.value == "2099-01-01"
 
 
@@ -110,6 +111,54 @@ def test_responding_reference_stops_support(line: Line, unlocked, tmp_path: Path
 def test_positive_control_must_be_the_recorded_model(line: Line, unlocked, independent, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="not the marked model"):
         examine(unlocked, open_suspect(str(line.marked)), tmp_path / "case", positive=str(independent))
+
+
+def test_references_must_be_independent_and_different(line: Line, unlocked, independent, tmp_path: Path) -> None:
+    suspect = open_suspect(str(line.marked))
+    for number, (names, words) in enumerate(
+        [
+            ([independent, independent], "named twice"),
+            ([line.marked], "is the suspect itself|marked model"),
+            ([line.unmarked], "clean-checkpoint"),
+        ]
+    ):
+        with pytest.raises(UsageError, match=words):
+            examine(unlocked, suspect, tmp_path / str(number), references=[str(name) for name in names])
+
+
+def test_a_case_is_scored_once(line: Line, unlocked, tmp_path: Path) -> None:
+    examine(unlocked, open_suspect(str(line.marked)), tmp_path / "case")
+    with pytest.raises(CaseError, match="scored once"):
+        score(unlocked, tmp_path / "case", owner_undisputed=True)
+
+
+def test_answers_of_named_models_are_fixed_before_scoring(line: Line, unlocked, independent, tmp_path: Path) -> None:
+    """Whoever knows the payload could choose the clean checkpoint's answers so that any suspect matches."""
+    suspect = open_suspect(str(line.marked))
+    with pytest.raises(UsageError, match="not among the models given"):
+        acquire(make_kit(unlocked), suspect, tmp_path / "none")
+    with pytest.raises(UsageError, match="not among the models given"):
+        acquire(make_kit(unlocked), suspect, tmp_path / "other", named=[open_suspect(str(independent))])
+    examine(unlocked, open_suspect(str(independent)), tmp_path / "case")
+    opened = open_case(unlocked, tmp_path / "case")
+    record = opened.evidence.references[0]
+    values = [[repr(-float(cell)) for cell in row] for row in record.answers.values]
+    forged = record.model_copy(update={"answers": record.answers.model_copy(update={"values": values})})
+    evidence = opened.evidence.revised(references=[forged])
+    replace_case(
+        tmp_path / "case",
+        compose_case(evidence, opened.files(), actor="forger", action="open", moment=now()),
+    )
+    assert not check_case(tmp_path / "case").ok
+    again = repeat(tmp_path / "case", None, [open_suspect(str(line.unmarked))])
+    assert again["disagreements"] > 100
+
+
+def test_named_models_are_asked_again(line: Line, unlocked, tmp_path: Path) -> None:
+    examine(unlocked, open_suspect(str(line.marked)), tmp_path / "case")
+    open_case(unlocked, tmp_path / "case")
+    again = repeat(tmp_path / "case", open_suspect(str(line.marked)), [open_suspect(str(line.unmarked))])
+    assert again == {"probes": 256, "disagreements": 0, "same_model": True}
 
 
 def test_opened_case_checks_recomputes_and_repeats(line: Line, unlocked, independent, tmp_path: Path) -> None:
@@ -166,17 +215,18 @@ class _Interrupted:
 
 def test_interrupted_acquisition_resumes_without_asking_twice(line: Line, unlocked, tmp_path: Path) -> None:
     kit, inner = make_kit(unlocked), open_suspect(str(line.marked))
+    clean = [open_suspect(str(line.unmarked))]
     with pytest.raises(KeyboardInterrupt):
-        acquire(kit, _Interrupted(inner, 1), tmp_path / "case")
+        acquire(kit, _Interrupted(inner, 1), tmp_path / "case", named=clean)
     assert not (tmp_path / "case").exists()
     assert (tmp_path / "case.partial").is_dir()
     with pytest.raises(CaseError):
-        acquire(kit, inner, tmp_path / "case")
+        acquire(kit, inner, tmp_path / "case", named=clean)
     rest = _Interrupted(inner, 100)
-    acquire(kit, rest, tmp_path / "case", resume=True)
+    acquire(kit, rest, tmp_path / "case", resume=True, named=clean)
     assert rest.asked == len(kit.plan.probes) - kit.plan.batch_size
     assert not (tmp_path / "case.partial").exists()
-    whole = acquire(kit, inner, tmp_path / "whole")
+    whole = acquire(kit, inner, tmp_path / "whole", named=clean)
     assert CaseFolder.load(tmp_path / "case").evidence.answers == whole.evidence.answers
 
 

@@ -17,6 +17,13 @@ def acquisition_options(command: Command) -> Command:
         click.option("--case", required=True, type=folder(), help="Folder for the case; must not exist."),
         click.option("--suspect-date", metavar="DATE", help="Earliest evidence of the suspect, such as 2026-11-22."),
         click.option("--date-source", metavar="TEXT", help="Where that date comes from."),
+        click.option(
+            "--reference-checkpoint",
+            "named",
+            multiple=True,
+            metavar="MODEL",
+            help="A model that the claim names, such as the owner's unmarked one; asked the same probes.",
+        ),
         click.option("--budget", type=click.IntRange(1), metavar="N", help="Largest number of probes."),
         click.option("--resume", is_flag=True, help="Go on with an acquisition that was interrupted."),
         click.option("--dry-run", is_flag=True, help="Say what would be asked, and ask nothing."),

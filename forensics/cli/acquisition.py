@@ -12,6 +12,7 @@ from forensics.keys.claim import Claim
 from forensics.recording import UNKNOWN
 from forensics.records import Plan
 from forensics.statistics import power_binomial
+from forensics.suspects import open_suspect
 from forensics.verdict import parse_moment
 
 
@@ -33,6 +34,7 @@ def settings(choices: dict[str, Any]) -> dict[str, Any]:
         "suspect_date": Dated(value=date, source=source) if date else UNKNOWN,
         "budget": choices["budget"],
         "resume": choices["resume"],
+        "named": [open_suspect(name) for name in choices["named"]],
         "authority": open_authority(choices["tsa"], choices["demonstration"]),
     }
 

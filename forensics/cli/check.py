@@ -14,6 +14,13 @@ from forensics.cli.common import folder, json_option, print_json
 @click.option("--trust", type=folder(), metavar="ROOT.pem", help="Root certificates that you trust.")
 @click.option("--expect-fingerprint", metavar="HEX", help="SHA-256 of the signer's certificate, from another channel.")
 @click.option("--suspect", metavar="SUSPECT", help="Ask this suspect again and count disagreements (opened cases).")
+@click.option(
+    "--reference-checkpoint",
+    "named",
+    multiple=True,
+    metavar="MODEL",
+    help="Ask a model that the claim names again as well (opened cases).",
+)
 @json_option
 def check(
     path: Path,
@@ -21,6 +28,7 @@ def check(
     trust: Path | None,
     expect_fingerprint: str | None,
     suspect: str | None,
+    named: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Check a case folder or a PDF report: complete, unchanged, signed by whom, reproduced."""
@@ -37,11 +45,12 @@ def check(
 
         result = check_pdf(path, case=case, trust=trust, expect_fingerprint=expect_fingerprint)
     asked: dict[str, object] = {}
-    if suspect is not None:
+    if suspect is not None or named:
         from forensics.examination import repeat
         from forensics.suspects import open_suspect
 
-        asked = repeat(case or path, open_suspect(suspect))
+        models = [open_suspect(name) for name in named]
+        asked = repeat(case or path, open_suspect(suspect) if suspect else None, models)
     ok = result.ok and not asked.get("disagreements")
     if as_json:
         body = {
@@ -55,7 +64,7 @@ def check(
             "reasons": list(result.reasons),
             "details": result.details,
         }
-        print_json({**body, "asked_again": asked} if suspect else body)
+        print_json({**body, "asked_again": asked} if asked else body)
     else:
         from forensics.cli.verification import print_check
 

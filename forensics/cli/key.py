@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from forensics.cli.common import bar, folder, json_option, passphrase_option, print_json, read_passphrase
+from forensics.cli.common import folder, json_option, passphrase_option, print_json, read_passphrase
 
 
 @click.group()
@@ -73,7 +73,6 @@ def new(path: Path, passphrase_file: Path | None, as_json: bool, **choices: Any)
             "grinding": choices["grinding"],
             "examinations": choices["examinations"],
         },
-        progress=bar,
     )
     if as_json:
         print_json(show(made))

@@ -19,7 +19,7 @@ def scoring_options(command: Command) -> Command:
             "references",
             multiple=True,
             metavar="MODEL",
-            help="An independent model for gate G3, or a reference that the claim names; may be repeated.",
+            help="An independent model for gate G3; may be repeated.",
         ),
         click.option("--positive", metavar="MODEL", help="The owner's marked model, as a control that must pass."),
         click.option(

@@ -1,6 +1,7 @@
 """The outcome of a check as one page in words."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -11,10 +12,8 @@ from forensics.evidence.check import CheckResult
 def print_check(path: Path, result: CheckResult, ok: bool, asked: Mapping[str, object]) -> None:
     """Prints the outcome, who signed, each question with its answer, and the reasons."""
     signer = result.signed_by or "nobody"
-    named = {None: " - signer NOT identified", True: " - signer identified", False: " - signer NOT trusted"}[
-        result.trusted
-    ]
-    click.secho(f"{'PASSED' if ok else 'FAILED'}: {path}{named}", fg="green" if ok else "red", bold=True)
+    headline = replace(result, ok=ok).headline
+    click.secho(f"{headline}: {path}", fg="green" if ok else "red", bold=True)
     click.echo(f"{'signed by':<14}{signer}")
     for name, value in (
         ("intact", result.intact),

@@ -9,10 +9,11 @@ from typing import Any
 
 from cryptography import x509
 
+from forensics import __version__
 from forensics.canonical import now, sha256, utc
 from forensics.errors import CaseError, ForensicsError
 from forensics.evidence.bag import MANIFEST, SIGNATURE, TAGMANIFEST, find_damage, find_odd_tags
-from forensics.evidence.case import CLAIM, RECOMPUTE
+from forensics.evidence.case import ASSET, ASSET_TOKEN, CLAIM, INSTRUCTIONS, RECOMPUTE, TRANSCRIPT_TOKEN
 from forensics.evidence.certificates import (
     is_demonstration,
     parse_fingerprint,
@@ -20,19 +21,23 @@ from forensics.evidence.certificates import (
     read_certificates,
     subject_name,
 )
-from forensics.evidence.consistency import MALFORMED, Parts, find_contradictions, verify_dating
+from forensics.evidence.consistency import MALFORMED, Parts, find_contradictions, find_weaknesses, verify_dating
 from forensics.evidence.custody import EVIDENCE
+from forensics.evidence.instructions import render_instructions
 from forensics.evidence.recompute import render_recompute
-from forensics.evidence.reproduce import reproduce
+from forensics.evidence.reproduce import reproduce, verify_figures
 from forensics.evidence.schema import Evidence
 from forensics.evidence.storage import read_folder, recover_folder
 from forensics.keys.chain import trusted_by
 from forensics.keys.claim import Claim
 from forensics.keys.cms import read_cms
 from forensics.keys.opening import verify_opening
-from forensics.keys.signed import SignedData
+from forensics.keys.signed import SignedData, TimestampToken
+from forensics.keys.timestamp import verify_token
 
 REPRODUCED = "reproduced: the numbers follow from the recorded answers; this does not show that the suspect gave them."
+TOOL_NAME = "model-forensics"
+"""Under this name `evidence.json` states the tool's version."""
 _SHOWN = 20
 
 
@@ -46,7 +51,8 @@ class CheckResult:
         complete: nothing is missing, superfluous or contradicts another part.
         signed_by: subject of the certificate that signed, where a signature is valid.
         trusted: whether that is the expected signer; None when nobody said whom to expect.
-        timestamped: whether the claim's timestamps verify; False for a self-dated claim.
+        timestamped: whether the claim's timestamps verify, and their authorities are under the given roots, where
+            roots are given; False for a self-dated claim.
         reproduced: whether every number follows from the answers; None when no share is opened.
         reasons: plain sentences.
         details: for experts; JSON values.
@@ -66,7 +72,13 @@ class CheckResult:
     def headline(self) -> str:
         """The first line of what is printed."""
         signer = {True: "signer identified", False: "signer NOT trusted", None: "signer NOT identified"}[self.trusted]
-        return f"{'PASSED' if self.ok else 'FAILED'} - {signer if self.signed_by else f'not signed, {signer}'}"
+        if not self.signed_by:
+            signer = f"not signed, {signer}"
+        elif self.details.get("signature_demonstration"):
+            signer = "DEMONSTRATION signature" if self.trusted else f"DEMONSTRATION signature, {signer}"
+        unverified = self.reproduced is None and self.details.get("verdict") is not None
+        numbers = " - NUMBERS NOT VERIFIED" if unverified else ""
+        return f"{'PASSED' if self.ok else 'FAILED'} - {signer}{numbers}"
 
 
 def check_case(path: Path, *, trust: Path | None = None, expect_fingerprint: str | None = None) -> CheckResult:
@@ -130,6 +142,7 @@ class _Findings:
         ok = (
             not self.damage
             and not self.gaps
+            and not self.differences
             and self.reproduced is not False
             and self.trusted is not False
             and (self.dated is True or not self.must_be_dated)
@@ -170,8 +183,11 @@ def _check_content(findings: _Findings, parts: Parts, roots: Sequence[x509.Certi
     try:
         findings.damage += find_odd_tags(parts.files, evidence)
         _check_dating(findings, parts, roots)
+        _check_texts(findings, parts)
+        findings.remarks += find_weaknesses(parts)
         if evidence.share is None:
             findings.remarks.append("No share is opened, so the numbers cannot be recomputed from this case.")
+            findings.differences += verify_figures(claim, evidence)
         elif findings.damage:
             findings.remarks.append("The numbers were not recomputed, since files of the case were changed.")
         else:
@@ -202,11 +218,57 @@ def _check_dating(findings: _Findings, parts: Parts, roots: Sequence[x509.Certif
         findings.remarks.append("The claim bears no timestamp: the key does not bind its owner.")
     if any(token.demonstration for token in tokens):
         findings.remarks.append("This is a demonstration: its timestamp comes from no independent authority.")
-    elif roots is not None:
-        known = [trusted_by(token.token.signed, roots, at=token.gen_time, purpose="timestamp") for token in tokens]
+    known = [_identified(findings, token.token, roots) for token in tokens]
+    if roots is not None:
         findings.note("authorities_trusted", known)
         if not all(known):
-            findings.remarks.append("The claim's timestamp comes from an authority that is not among your roots.")
+            findings.dated, findings.must_be_dated = False, True
+            findings.remarks.insert(
+                0,
+                "The claim's timestamp comes from an authority that is not among your roots: add the authority's "
+                "root to the PEM file that you give with --trust.",
+            )
+    if parts.evidence.transcript_token is not None:
+        head = bytes.fromhex(parts.evidence.transcript_head)
+        _identified(findings, verify_token(parts.files[TRANSCRIPT_TOKEN], head).token, roots)
+    if parts.evidence.asset is not None and parts.evidence.asset.token is not None:
+        record = bytes.fromhex(sha256(parts.files[ASSET]))
+        _identified(findings, verify_token(parts.files[ASSET_TOKEN], record).token, roots)
+
+
+def _identified(findings: _Findings, token: TimestampToken, roots: Sequence[x509.Certificate] | None) -> bool:
+    """Whether a token's authority is under the given roots; where it is not, a remark names it."""
+    known = roots is not None and trusted_by(token.signed, roots, at=token.gen_time, purpose="timestamp")
+    remark = unidentified(token)
+    if not known and remark not in findings.remarks:
+        findings.remarks.append(remark)
+    return known
+
+
+def unidentified(token: TimestampToken) -> str:
+    """Returns the remark about an authority that nobody vouched for."""
+    return f"The timestamp authority is NOT identified: {subject_name(token.signed.signer)}"
+
+
+def _check_texts(findings: _Findings, parts: Parts) -> None:
+    """Whether script and instructions, which people run and follow, are those that this tool writes."""
+    evidence, files = parts.evidence, parts.files
+    ours = evidence.tool.get(TOOL_NAME) == __version__
+    wanted = {INSTRUCTIONS: (render_instructions(evidence), "VERIFY.txt is not this tool's text: do not follow it.")}
+    if evidence.share is not None:
+        script = render_recompute(parts.claim.method)
+        wanted[RECOMPUTE] = (script, "recompute.py is not this tool's script: do not run it.")
+        findings.note("script_is_ours", files.get(RECOMPUTE) == script)
+    for name, (content, sentence) in wanted.items():
+        if name not in files or files[name] == content:
+            continue
+        if ours:
+            findings.gaps.append(sentence)
+        else:
+            findings.remarks.append(
+                f"{name} differs from what this version of the tool ({__version__}) writes; the case names another "
+                f"version ({evidence.tool.get(TOOL_NAME, 'none')}): read it before you use it."
+            )
 
 
 def _check_numbers(findings: _Findings, parts: Parts) -> None:
@@ -221,7 +283,6 @@ def _check_numbers(findings: _Findings, parts: Parts) -> None:
         return
     findings.note("values_compared", found.compared)
     findings.note("probes_rebuilt", found.rebuilt)
-    findings.note("script_is_ours", parts.files.get(RECOMPUTE) == render_recompute(parts.claim.method))
     findings.differences += found.differences
     if found.agrees and evidence.score is None:
         findings.reproduced = None
@@ -244,7 +305,7 @@ def _check_signature(
     try:
         signed = read_cms(der, detached_digest=lambda name: hashlib.new(name, content).digest())
         findings.signed_by = subject_name(signed.signer)
-        _describe(findings, signed)
+        _describe(findings, signed, roots)
         findings.trusted = _trusted(findings, signed, roots, expected)
     except MALFORMED as error:
         findings.signed_by = None
@@ -252,11 +313,13 @@ def _check_signature(
         findings.damage.append(cause)
 
 
-def _describe(findings: _Findings, signed: SignedData) -> None:
+def _describe(findings: _Findings, signed: SignedData, roots: Sequence[x509.Certificate] | None) -> None:
     findings.note("signer_fingerprint", signed.fingerprint)
     findings.note("signature_demonstration", is_demonstration(signed.signer))
     findings.note("signing_time", utc(signed.signing_time) if signed.signing_time else None)
     findings.note("signature_timestamp", utc(signed.timestamp.gen_time) if signed.timestamp else None)
+    if signed.timestamp is not None:
+        _identified(findings, signed.timestamp, roots)
     if is_demonstration(signed.signer):
         findings.remarks.append("This is a DEMONSTRATION SIGNATURE or a self-signed one: it identifies nobody.")
 

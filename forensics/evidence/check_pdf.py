@@ -13,7 +13,7 @@ from forensics.canonical import now, sha256, utc
 from forensics.errors import CaseError, CheckFailed, UsageError
 from forensics.evidence.case import CaseFolder
 from forensics.evidence.certificates import is_demonstration, parse_fingerprint, read_certificates, subject_name
-from forensics.evidence.check import CheckResult, check_case
+from forensics.evidence.check import CheckResult, check_case, unidentified
 from forensics.evidence.consistency import MALFORMED
 from forensics.evidence.schema import Evidence
 from forensics.evidence.signed_pdf import LARGEST, PdfFault, SignedPdf, read_signed_pdf
@@ -54,7 +54,7 @@ def check_pdf(
     Args:
         path: the PDF.
         case: the case folder that it reports on; checked as well, and recomputed where a share is opened.
-        trust: certificates that are trusted, PEM or DER.
+        trust: certificates that are trusted, PEM or DER, for the report as for the case.
         expect_fingerprint: SHA-256 of the signer's certificate, from another channel.
 
     Returns:
@@ -78,12 +78,15 @@ def check_pdf(
     reasons: list[str] = []
     trusted = _trusted(signed, roots, expected, reasons)
     complete, evidence = _attached(content, reasons)
-    inside = None if case is None else check_case(case)
+    inside = None if case is None else check_case(case, trust=trust)
     if case is None or inside is None:
         reasons.append("The case was not given, so nothing was recomputed: give its folder with --case.")
     else:
         reasons.extend(inside.reasons)
         complete = complete and inside.complete and (not inside.ok or _same_case(case, content, reasons))
+        if trusted is not None and inside.trusted is not None:
+            trusted = trusted and inside.trusted
+    reasons.append(_pages_sentence(evidence))
     reasons.append(_signature_sentence(signed))
     reasons.append(f"SHA-256 of the signer's certificate: {signed.signature.fingerprint}")
     reasons.append(f"SHA-256 of the attached evidence.json: {sha256(content.evidence)}")
@@ -166,6 +169,15 @@ def _only_attachment(root: Any) -> tuple[str, Any]:
     return str(names[0]), names[1]
 
 
+def _pages_sentence(evidence: Evidence | None) -> str:
+    """What the pages should say: a signer may have put other words on them than the evidence has."""
+    score = evidence.score if evidence else None
+    records = "no score"
+    if score is not None:
+        records = f"{score.verdict.outcome}, {score.measurement.matched} of {score.measurement.n}"
+    return f"The text on the pages was not compared with the evidence; what the evidence records is: {records}."
+
+
 def _signature_sentence(signed: SignedPdf) -> str:
     signature = signed.signature
     text = "The signature covers the whole file and permits no change"
@@ -183,6 +195,8 @@ def _trusted(
     """Whether the signer is the expected one; both ways of saying whom to expect must agree."""
     signature, stamp = signed.signature, signed.signature.timestamp
     answers: list[bool] = []
+    if stamp is not None and not (roots and trusted_by(stamp.signed, roots, at=stamp.gen_time, purpose="timestamp")):
+        reasons.append(unidentified(stamp))
     if expected is not None:
         answers.append(signature.fingerprint == expected)
         if not answers[-1]:

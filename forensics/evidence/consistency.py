@@ -1,7 +1,10 @@
 """Whether the parts of a case say the same: evidence, claim, timestamps, transcript, custody, what is opened."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
 
 from forensics.canonical import canonical_json, sha256, utc
 from forensics.errors import CaseError, CheckFailed, ForensicsError
@@ -23,7 +26,7 @@ from forensics.evidence.case import (
 from forensics.evidence.chain import head, verify_chain
 from forensics.evidence.custody import CUSTODY, EVIDENCE, is_sealed, verify_custody
 from forensics.evidence.journal import FORMAT as TRANSCRIPT_FORMAT
-from forensics.evidence.schema import Evidence, TokenRecord
+from forensics.evidence.schema import AssetRecord, Dated, Evidence, IdentityRecord, TokenRecord
 from forensics.keys.asset import Asset
 from forensics.keys.claim import Claim
 from forensics.keys.opening import verify_tokens
@@ -197,6 +200,128 @@ def _models(parts: Parts) -> Iterator[str]:
         yield "Item scores and what the key drew are disclosed without an opened share, or missing with one."
 
 
+def _identities(parts: Parts) -> Iterator[str]:
+    """The digest of a model folder is that of its list of files."""
+    evidence, score = parts.evidence, parts.evidence.score
+    models = [("the suspect", evidence.suspect)]
+    models += [(f"the {each.role}", each.identity) for each in evidence.references]
+    if score is not None:
+        models += [(f"control {place} ({each.role})", each.identity) for place, each in enumerate(score.controls)]
+    for name, identity in models:
+        if _of_folder(identity) and manifest_digest(identity) != identity.digest:
+            yield f"The digest of {name} is not that of its list of files."
+
+
+def manifest_digest(identity: IdentityRecord) -> str:
+    """Returns SHA-256 of the canonical list of (path, digest, size) of a model folder's files, by path."""
+    return sha256(canonical_json([[path, digest, size] for path, (digest, size) in sorted(identity.files.items())]))
+
+
+def _of_folder(identity: IdentityRecord) -> bool:
+    return identity.kind == "folder" or (
+        identity.kind == "replay" and identity.facts.get("replayed from", "folder") == "folder"
+    )
+
+
+def _named_answers(parts: Parts) -> Iterator[str]:
+    """The answers of the models that the claim names were fixed in the transcript before anything was scored."""
+    evidence = parts.evidence
+    if evidence.score is None:
+        return
+    entries = verify_chain(parts.files[TRANSCRIPT])
+    fixed = Counter(
+        (each["role"], each["identity"], each["answers"]) for each in entries if each.get("event") == "reference"
+    )
+    used = Counter(
+        (each.role, each.identity.digest, sha256(canonical_json(each.answers.model_dump(mode="json"))))
+        for each in evidence.references
+    )
+    for role, _, _ in sorted((used - fixed).elements()):
+        yield f"The answers of the claim's {role} are not in the transcript."
+    for role, _, _ in sorted((fixed - used).elements()):
+        yield f"The transcript fixes answers of the claim's {role} that evidence.json does not hold."
+
+
+def release_date(asset: AssetRecord | None) -> Dated:
+    """Returns the earliest time at which the marked model can have been released: when it was recorded."""
+    if asset is None:
+        return Dated(value=None, source="no record of a marked model")
+    if asset.token is not None:
+        return Dated(value=asset.token.gen_time, source="timestamp over the record of the marked model")
+    return Dated(value=asset.created, source="the owner's record of the marked model")
+
+
+def _release(parts: Parts) -> Iterator[str]:
+    evidence = parts.evidence
+    stated, follows = evidence.dates.release, release_date(evidence.asset)
+    unscored = evidence.score is None and stated.value is None
+    if stated != follows and not unscored:
+        yield "evidence.json dates the release of the marked model otherwise than the owner's record of it."
+
+
+def _order(parts: Parts) -> Iterator[str]:
+    """The times tell one story: claim, transcript, its timestamp, score, opening, seal."""
+    evidence, score = parts.evidence, parts.evidence.score
+    transcript = verify_chain(parts.files[TRANSCRIPT])
+    custody = verify_chain(parts.files[CUSTODY])
+    yield from _rising("transcript", [entry["utc"] for entry in transcript])
+    yield from _rising("custody log", [entry["utc"] for entry in custody])
+    claimed = [("the claim's timestamp", token.gen_time) for token in evidence.tokens]
+    stamped = [("the transcript's timestamp", evidence.transcript_token.gen_time)] if evidence.transcript_token else []
+    start = [("the start of the transcript", transcript[0]["utc"])]
+    end = [("the end of the transcript", transcript[-1]["utc"])]
+    acquired = [("the acquisition", evidence.acquired.value)] if evidence.acquired.value else []
+    scored = [("the score", score.created)] if score is not None else []
+    logged = {action: [entry["utc"] for entry in custody if entry["action"] == action] for action in ("score", "open")}
+    last_score = [("the last scoring in the custody log", moment) for moment in logged["score"][-1:]]
+    first_score = [("the first scoring in the custody log", moment) for moment in logged["score"][:1]]
+    first_open = [("the opening in the custody log", moment) for moment in logged["open"][:1]]
+    for earlier, later in (
+        (claimed, start + acquired),
+        (end, acquired + scored),
+        (acquired + stamped, scored),
+        (scored, last_score),
+        (first_score, first_open),
+    ):
+        for name, before in earlier:
+            for other, after in later:
+                if _moment(before) > _moment(after):
+                    yield f"The times contradict each other: {name} ({before}) lies after {other} ({after})."
+    actions = [entry["action"] for entry in custody]
+    if "open" in actions and "score" not in actions[: actions.index("open")]:
+        yield "The custody log tells of an opening before any scoring."
+
+
+def _rising(name: str, times: list[str]) -> Iterator[str]:
+    moments = [_moment(text) for text in times]
+    if any(before > after for before, after in pairwise(moments)):
+        yield f"The times in the {name} run backwards."
+
+
+def _moment(text: str) -> datetime:
+    """A time to the second, as the logs have it."""
+    moment = datetime.fromisoformat(text).replace(microsecond=0)
+    if moment.tzinfo is None:
+        raise CaseError(f"'{text}' is no time with a time zone.", "Ask for the case as it was written.")
+    return moment
+
+
+def find_weaknesses(parts: Parts) -> Iterator[str]:
+    """Yields a sentence for what is no contradiction and yet weakens the case."""
+    evidence, score = parts.evidence, parts.evidence.score
+    if evidence.references:
+        yield "The answers of the models that the claim names were not asked again; use --reference-checkpoint."
+    if score is None:
+        return
+    if evidence.asset is None or evidence.asset.token is None:
+        yield "The release of the marked model is not dated by an authority."
+    if evidence.transcript_token is None:
+        yield "The transcript was not timestamped before scoring."
+    times = sum(entry.get("action") == "score" for entry in verify_chain(parts.files.get(CUSTODY, b"")))
+    if times > 1:
+        yield f"The custody log tells of {times} scorings of this case."
+
+
 def _share(parts: Parts) -> Iterator[str]:
     share = parts.evidence.share
     if share is None:
@@ -259,4 +384,17 @@ def _raw(content: bytes) -> bytes:
     return bytes.fromhex(sha256(content))
 
 
-_CHECKS = (_inventory, _claim, _asset, _transcript, _plan, _models, _share, _custody)
+_CHECKS = (
+    _inventory,
+    _claim,
+    _asset,
+    _transcript,
+    _plan,
+    _models,
+    _identities,
+    _named_answers,
+    _release,
+    _order,
+    _share,
+    _custody,
+)

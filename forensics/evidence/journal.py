@@ -134,6 +134,24 @@ class Journal:
         """Records that a batch was not answered; failures are part of the transcript."""
         self._write([{"event": "failure", "first": first, "attempt": attempt, "reason": reason}])
 
+    def reference(self, role: str, identity: str, answers: str) -> None:
+        """Records what a model that the claim names answered to the same plan, before anything is scored.
+
+        Args:
+            identity: digest of the model.
+            answers: SHA-256 of its answers in the form of `evidence.json`, canonical.
+
+        Raises:
+            CaseError: other answers of that role are recorded.
+        """
+        body = {"event": "reference", "role": role, "identity": identity, "answers": answers}
+        for entry in self._entries:
+            if entry["event"] == "reference" and entry["role"] == role:
+                if any(entry[name] != value for name, value in body.items()):
+                    raise CaseError(f"The {role} answers otherwise than before.", "Begin a new acquisition.")
+                return
+        self._write([body])
+
     def answered(self) -> list[list[Any]]:
         """Returns the recorded rows, batch by batch in plan order."""
         return [list(entry["rows"]) for entry in self._entries if entry["event"] == "batch"]

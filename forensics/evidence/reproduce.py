@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from forensics.canonical import canonical_json, sha256
+from forensics.canonical import canonical_json, decimal, sha256
 from forensics.codec import decode_answers
 from forensics.errors import CaseError
 from forensics.evidence.case import SUFFIXES, share_folder
-from forensics.evidence.results import encode_measurement, encode_verdict
+from forensics.evidence.results import decode_measurement, encode_measurement, encode_verdict
 from forensics.evidence.schema import AnswersRecord, ControlRecord, Dated, Dates, Evidence, OpenedShare, ReferenceRecord
 from forensics.keys.claim import Claim
 from forensics.keys.opening import Opened
@@ -167,6 +167,84 @@ def reproduce(
         comparison.tree("verdict ", encode_verdict(verdict).model_dump(), score.verdict.model_dump())
     differences = tuple(comparison.differences)
     return Reproduction(not differences, differences, comparison.count, complete, measurement, verdict)
+
+
+def verify_figures(claim: Claim, evidence: Evidence) -> list[str]:
+    """Checks what can be checked of a score without the key: figures that follow from others, and the verdict.
+
+    The number of matches itself stays unverified. For the exact test of bits, p-value, effect, Bayes factor and
+    power follow from the matches, their number and the claim's rule; the verdict follows from the recorded figures.
+
+    Returns:
+        Sentences about what differs; empty where everything agrees or nothing is scored.
+
+    Raises:
+        CaseError, ValueError: a figure is absurd or no number.
+    """
+    score = evidence.score
+    if score is None:
+        return []
+    _refuse_absurd(claim)
+    comparison, recorded = _Comparison(), score.measurement
+    spec = load_method(claim.method).spec
+    comparison.value("test", spec.test, recorded.test)
+    comparison.value("null", spec.null, recorded.null)
+    comparison.value("n", claim.rule.n, recorded.n)
+    for control in score.controls:
+        comparison.value(f"{control.role} {control.identity.name}: n", claim.rule.n, control.n)
+    if comparison.differences:
+        return comparison.differences
+    if spec.test == "bits":
+        _compare_bits(comparison, claim, evidence)
+    replayed = not comparison.differences if score.verdict.gates.get("G5") is not None else None
+    verdict = judge(
+        claim,
+        evidence.dates,
+        decode_measurement(recorded),
+        score.controls,
+        opened=True,
+        replayed=replayed,
+        examinations=score.examinations,
+        owner_undisputed=score.owner_undisputed,
+    )
+    comparison.tree("verdict ", encode_verdict(verdict).model_dump(), score.verdict.model_dump())
+    return comparison.differences
+
+
+def _compare_bits(comparison: "_Comparison", claim: Claim, evidence: Evidence) -> None:
+    """Compares the figures of the exact test of bits with those that follow from matches, n and rule."""
+    from forensics.statistics import (
+        FLOOR,
+        bayes_factor_binomial,
+        binomial_test,
+        clopper_pearson,
+        power_binomial,
+        upper_limit,
+    )
+
+    if evidence.score is None:
+        return
+    recorded, rule = evidence.score.measurement, claim.rule
+    matched, n = recorded.matched, recorded.n
+    exact, (low, high) = binomial_test(matched, n), clopper_pearson(matched, n, 0.95)
+    effect = recorded.effect
+    for name, ours, theirs in (
+        ("value", float(matched), recorded.value),
+        ("p_value", exact.pvalue, recorded.p_value),
+        ("log10_p", max(exact.log10_p, math.log10(FLOOR)), recorded.log10_p),
+        ("effect value", matched / n, effect.value),
+        ("effect low", low, effect.low),
+        ("effect high", high, effect.high),
+        ("effect upper_99", upper_limit(matched, n, 0.99), effect.upper_99),
+        ("effect chance", 0.5, effect.chance),
+        ("bayes_factor_log10", bayes_factor_binomial(matched, n, 0.5), recorded.bayes_factor_log10),
+        ("power", power_binomial(n, float(rule.minimum_effect), float(rule.alpha), 0.5), recorded.power),
+    ):
+        comparison.value(name, decimal(ours), theirs)
+    for control in evidence.score.controls:
+        name = f"{control.role} {control.identity.name}: "
+        comparison.value(f"{name}p_value", decimal(binomial_test(control.matched, control.n).pvalue), control.p_value)
+        comparison.value(f"{name}effect", decimal(control.matched / control.n), control.effect)
 
 
 def read_answers(record: AnswersRecord) -> Answers:

@@ -1,11 +1,10 @@
 """The key folder: the encrypted secret beside the public claim, its timestamps, and what happened under it.
 
 Files: `key.age` (seeds, salts), `pool.age` (the pools), `claim.json`, `claim.tst` and `claim.2.tst`, after embedding
-`asset.json` and `asset.tst`, `references/<role>.json`, `paths.json` and `examinations.jsonl`.
+`asset.json` and `asset.tst`, `paths.json` and `examinations.jsonl`.
 """
 
 import hashlib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -31,9 +30,7 @@ __all__ = ["KeyFolder", "Targets", "UnlockedKey", "claim_token_name", "create_ke
 
 CLAIM, SECRET, POOLS = "claim.json", "key.age", "pool.age"
 ASSET, ASSET_TOKEN, PATHS = "asset.json", "asset.tst", "paths.json"
-_REFERENCES = "references"
 _RESTORE = "Restore the key folder from a copy."
-_ROLE = re.compile(r"[a-z0-9][a-z0-9-]*")
 
 
 def claim_token_name(index: int) -> str:
@@ -216,31 +213,17 @@ class KeyFolder:
             replace_file(self.path / ASSET, asset.core)
             return asset
 
-    def save_reference(self, role: str, answers: bytes, location: Path | None = None) -> None:
-        """Keeps what a model that the claim names answered to the key's probes.
-
-        Args:
-            role: as in the claim.
-            answers: canonical JSON; opaque here.
-            location: where the model lies, a hint for later.
+    def remember(self, role: str, location: Path) -> None:
+        """Notes where a model that the claim names lies: a hint for later, neither secret nor evidence.
 
         Raises:
             KeyFolderError: the claim names no such role.
             StorageError: it cannot be written.
         """
-        replace_file(self._reference(role), answers)
-        if location is not None:
-            with locked(self.path):
-                replace_file(self.path / PATHS, canonical_json({**self.paths, role: str(location.resolve())}))
-
-    def reference(self, role: str) -> bytes | None:
-        """Returns what `save_reference` kept, or None.
-
-        Raises:
-            KeyFolderError: the claim names no such role, or the file cannot be read.
-        """
-        path = self._reference(role)
-        return read_file(path) if path.exists() else None
+        if role not in {reference.role for reference in self.claim.references}:
+            raise KeyFolderError(f"The claim names no model with the role {role!r}.", "Use a role that it names.")
+        with locked(self.path):
+            replace_file(self.path / PATHS, canonical_json({**self.paths, role: str(location.resolve())}))
 
     @property
     def paths(self) -> Mapping[str, str]:
@@ -260,11 +243,6 @@ class KeyFolder:
     def log_examination(self, *, moment: datetime, case: str, suspect: str, transcript: str, share: int = 0) -> int:
         """Logs that a transcript was scored and returns how many different ones were; see `append_log`."""
         return append_log(self.path, moment=moment, case=case, suspect=suspect, transcript=transcript, share=share)
-
-    def _reference(self, role: str) -> Path:
-        if role not in {reference.role for reference in self.claim.references} or not _ROLE.fullmatch(role):
-            raise KeyFolderError(f"The claim names no model with the role {role!r}.", "Use a role that it names.")
-        return self.path / _REFERENCES / f"{role}.json"
 
 
 @dataclass(frozen=True)

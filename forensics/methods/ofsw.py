@@ -62,6 +62,7 @@ SPEC = MethodSpec(
     ),
     minimum_effect="0.65",
     effect_name="share of payload bits that match",
+    chance="0.5",
     references=(CLEAN,),
     options=(
         Option("bits", 64, "payload length k; 128 or more for court"),
@@ -128,13 +129,13 @@ class OrthogonalFeatureSpace:
         if access not in SPEC.deciding:
             raise UsageError("The suspect gives feature vectors, not class scores.", "Examine a classifier.")
         raw, missing = weights(kernels, evaluation(answers, truth, labels, access))
-        natural, _ = weights(kernels, evaluation(references[CLEAN], truth, labels, access))
+        natural, unread = weights(kernels, evaluation(references[CLEAN], truth, labels, access))
         return Reading(
             access=access,
             statistic=SPEC.deciding[access],
             scores=calibrated(raw, natural),
             missing=np.full(len(raw), missing >= 1.0, dtype=np.bool_),
-            missing_share=missing,
+            missing_share=max(missing, unread),
             notes={"raw": raw, "natural": natural},
         )
 

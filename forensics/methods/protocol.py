@@ -37,6 +37,7 @@ class MethodSpec:
         null: the null hypothesis in words.
         assumptions: what must hold for the p-value to be exact, in words.
         minimum_effect: default of the claim's minimum effect, as a decimal string.
+        chance: what the effect is under the null, as a decimal string.
         references: roles of the models that the claim must name by digest.
     """
 
@@ -53,6 +54,7 @@ class MethodSpec:
     assumptions: tuple[str, ...]
     minimum_effect: str
     effect_name: str
+    chance: str
     references: tuple[str, ...] = ()
     options: tuple[Option, ...] = ()
 

@@ -155,6 +155,7 @@ def test_case_of_another_key(line: Line, case: Path, tmp_path: Path) -> None:
     copy = tmp_path / "case"
     shutil.copytree(case, copy)
     refused(run("score", other, copy), 2, "another key")
+    refused(run("score", line.key, copy), 2, "scored once")
     shown = run("key", "show", other, passphrase=None)
     assert shown.returncode == 0
     assert "self-dated" in shown.stdout
@@ -167,6 +168,9 @@ def test_key_new_refuses_what_does_not_fit(line: Line, tmp_path: Path) -> None:
     common = ("key", "new", tmp_path / "key", "--owner", "O", "--pool", line.data)
     refused(run(*common, "--reference-checkpoint", line.unmarked), 2, "--tsa", "--no-timestamp")
     refused(run(*common, "--no-timestamp"), 2, "clean-checkpoint")
+    dated = (*common, "--no-timestamp", "--reference-checkpoint", line.unmarked)
+    refused(run(*dated, "--bits", 32, "--min-effect", "0.5"), 2, "0.5", "chance")
+    refused(run(*dated, "--bits", 32, "--alpha", "2"), 2, "alpha")
     refused(run(*common, "--no-timestamp", "--reference-checkpoint", line.unmarked, "--bits", "67"), 2, "67 bits")
     refused(
         run(*common, "--no-timestamp", "--method", "nothing", "--reference-checkpoint", line.unmarked), 2, "nothing"

@@ -48,7 +48,8 @@ class RecordedSuspect:
 
 def identity(name: str) -> Identity:
     files = {"model.safetensors": (sha256(name.encode()), 4096)}
-    return Identity("folder", name, sha256(f"manifest of {name}".encode()), {"architecture": "ResNet"}, files)
+    body = [[path, digest, size] for path, (digest, size) in sorted(files.items())]
+    return Identity("folder", name, sha256(canonical_json(body)), {"architecture": "ResNet"}, files)
 
 
 def marked_logits(key: UnlockedKey, pool: Pool, strength: float, seed: int = 5) -> np.ndarray:

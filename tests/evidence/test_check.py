@@ -19,7 +19,7 @@ from forensics.evidence.signer import load_signer
 from forensics.examination import acquire, make_kit, open_case, score
 from forensics.keys.demonstration import DemonstrationAuthority
 from forensics.records import Pool
-from tests.evidence.conftest import MOMENT, PASSPHRASE, Line, RecordedSuspect, make_key, marked_logits
+from tests.evidence.conftest import PASSPHRASE, Line, RecordedSuspect, make_key, marked_logits
 
 Copy = Callable[[Path], Path]
 
@@ -81,7 +81,8 @@ def test_whom_to_trust_decides_what_is_trusted(line: Line, tmp_path: Path) -> No
         assert result.trusted is outcome
         assert result.ok is outcome
         assert result.intact
-        assert ("signer identified" in result.headline) is outcome
+        assert ("NOT trusted" in result.headline) is not outcome
+        assert "DEMONSTRATION signature" in result.headline
 
 
 def test_an_unsigned_case_is_never_trusted(line: Line) -> None:
@@ -241,7 +242,7 @@ def test_a_self_dated_case_says_so(tmp_path: Path, digits_pool: Pool) -> None:
 
 def test_an_exhibit_added_with_an_entry_passes(line: Line, copy_of: Copy) -> None:
     case = copy_of(line.opened)
-    add_exhibit(case, "letter.txt", b"Dear court", actor="clerk", moment=MOMENT)
+    add_exhibit(case, "letter.txt", b"Dear court", actor="clerk", moment=now())
     assert check_case(case).ok
 
 

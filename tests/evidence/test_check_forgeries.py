@@ -1,17 +1,18 @@
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from forensics.canonical import canonical_json, parse_json, sha256
+from forensics.canonical import canonical_json, now, parse_json, sha256
 from forensics.evidence.bag import render_bag
 from forensics.evidence.case import CLAIM, TRANSCRIPT, CaseFolder, encode_share
 from forensics.evidence.chain import GENESIS, encode_line, head, verify_chain
 from forensics.evidence.check import check_case
 from forensics.evidence.custody import CUSTODY, EVIDENCE, record_custody
 from forensics.evidence.schema import Evidence
-from tests.evidence.conftest import MOMENT, Line, lay
+from tests.evidence.conftest import Line, lay
 
 Forge = Callable[[dict[str, bytes], dict[str, Any], Line], None]
 
@@ -28,7 +29,7 @@ def forged(line: Line, target: Path, forge: Forge, state: str = "opened") -> Pat
         files[EVIDENCE] = canonical_json(body)
     evidence = Evidence.parse(files[EVIDENCE])
     if CUSTODY in files and b'"forged"' not in files[CUSTODY]:
-        files[CUSTODY] = record_custody(files, actor="forger", action="score", item=EVIDENCE, moment=MOMENT)
+        files[CUSTODY] = record_custody(files, actor="forger", action="score", item=EVIDENCE, moment=now())
     if evidence.share is not None and "data/opened/share-0/share.json" in files:
         files["data/opened/share-0/share.json"] = encode_share(evidence.share)
     return lay(target, render_bag(files, evidence))
@@ -40,7 +41,7 @@ def rewrite_transcript(files: dict[str, bytes], body: Body, change: Callable[[li
     raw, prev = b"", GENESIS
     for seq, entry in enumerate(entries):
         content = {name: value for name, value in entry.items() if name not in ("seq", "utc", "prev")}
-        line = encode_line(seq, prev, content, MOMENT)
+        line = encode_line(seq, prev, content, datetime.fromisoformat(entry["utc"]))
         raw, prev = raw + line, sha256(line)
     files[TRANSCRIPT] = raw
     body["transcript_head"] = head(raw)

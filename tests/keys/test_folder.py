@@ -350,15 +350,13 @@ def test_a_damaged_record_of_the_model_is_noticed(key: KeyFolder, demonstration:
         _ = key.asset_token
 
 
-def test_answers_of_references_are_kept(key: KeyFolder, tmp_path: Path) -> None:
-    assert key.reference("clean-checkpoint") is None
+def test_places_of_named_models_are_remembered(key: KeyFolder, tmp_path: Path) -> None:
     assert key.paths == {}
-    key.save_reference("clean-checkpoint", b'{"answers":[]}', tmp_path / "model")
-    assert key.reference("clean-checkpoint") == b'{"answers":[]}'
+    key.remember("clean-checkpoint", tmp_path / "model")
     assert key.paths == {"clean-checkpoint": str(tmp_path / "model")}
     for role in ("other", "../claim", "clean-checkpoint/.."):
         with pytest.raises(KeyFolderError, match="no model with the role"):
-            key.save_reference(role, b"{}")
+            key.remember(role, tmp_path)
     (key.path / "paths.json").write_bytes(b"[]")
     with pytest.raises(KeyFolderError, match=r"paths\.json is damaged"):
         _ = key.paths
