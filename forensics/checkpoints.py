@@ -1,14 +1,16 @@
 """Transformers image-classifier folders, opened as if their author were hostile.
 
-Only `config.json`, `preprocessor_config.json` and safetensors files are read, nothing outside the folder, nothing
-executed; sizes and shapes are compared with the configuration before anything large is allocated.
+Only `config.json`, `preprocessor_config.json` and safetensors files count. They are copied, while they are hashed, to
+a private folder, and everything is loaded from there; nothing of the model's is executed; sizes and shapes are
+compared with the configuration before anything large is allocated.
 """
 
-import json
+import math
 import os
 import shutil
-import struct
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,19 +18,43 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from forensics.canonical import canonical_json, parse_json, sha256, sha256_file
-from forensics.errors import MissingExtraError, ModelError, StorageError
+from forensics.errors import ForensicsError, MissingExtraError, ModelError, StorageError
+from forensics.modelfiles import (
+    MAX_LABEL,
+    MAX_LABELS,
+    PREPROCESSOR,
+    RETRY,
+    ModelFiles,
+    bound_config,
+    count_values,
+    one_line,
+    read_model_files,
+    refuse_code,
+)
+from forensics.plaintext import printable
 from forensics.records import Identity
 
 if TYPE_CHECKING:
     import torch
 
-CONFIG, PREPROCESSOR, INDEX = "config.json", "preprocessor_config.json", "model.safetensors.index.json"
-MAX_JSON, MAX_HEADER = 4 << 20, 16 << 20
-MAX_SIDE, MAX_LAYERS, MAX_WIDTH = 1024, 1000, 1 << 20
-_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle", "*.h5", "*.msgpack")
-_ITEM_BYTES = {"F64": 8, "I64": 8, "F32": 4, "I32": 4, "F16": 2, "BF16": 2, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
-_RETRY = "Give a Transformers folder with config.json, preprocessor_config.json and model.safetensors."
+MAX_SIDE, MAX_PIXELS, MAX_MODULES, MAX_BUFFERS = 1024, 1 << 25, 20_000, 1 << 26
+# Processors that resize, crop, rescale and normalise one image and do nothing else; all have a Pillow back end.
+PROCESSORS = frozenset(
+    f"{family}ImageProcessor"
+    for family in (
+        *("ViT", "DeiT", "Beit", "Bit", "CLIP", "Siglip", "ConvNext", "EfficientNet", "Levit", "PoolFormer", "Pvt"),
+        *("MobileNetV1", "MobileNetV2", "MobileViT", "Segformer"),
+    )
+)
+_SWITCHES = frozenset(
+    {"do_resize", "do_center_crop", "do_rescale", "do_normalize", "do_pad", "do_convert_rgb", "do_reduce_labels"}
+    | {"do_flip_channel_order", "reduce_labels", "include_top", "rescale_offset", "default_to_square"}
+)
+_SIZES, _SIZE_KEYS = ("size", "crop_size", "pad_size"), {"height", "width", "shortest_edge", "longest_edge"}
+_IGNORED = frozenset(
+    {"image_processor_type", "feature_extractor_type", "processor_class", "data_format", "input_data_format"}
+    | {"return_tensors", "device", "disable_grouping", "_valid_processor_keys", "transformers_version"}
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +80,15 @@ class Classifier:
 
         Returns:
             float32 (n, channels, height, width).
+
+        Raises:
+            ModelError: the preprocessing would blow an image up beyond 2^25 pixels.
         """
+        longest = max([side for name in _SIZES for side in _sides(getattr(self.processor, name, None))], default=1)
+        enlarged = longest / (getattr(self.processor, "crop_pct", None) or 1)
+        for height, width in {image.shape[:2] for image in images}:
+            if enlarged**2 * max(height, width) > MAX_PIXELS * min(height, width):
+                raise ModelError(f"The model's preprocessing makes too much of an image of {width} x {height} pixels.")
         layout = "channels_last"
         result: torch.Tensor = self.processor(
             images=list(images), return_tensors="pt", input_data_format=layout, do_convert_rgb=False
@@ -66,18 +100,9 @@ def read_identity(folder: Path, name: str | None = None) -> Identity:
     """Returns the manifest of a model folder: SHA-256 and size of every file that would be read.
 
     Raises:
-        ModelError: not such a folder, pickles only, or a file that lies outside it.
+        ModelError: not such a folder, pickles only, or a file that is a link or no regular file.
     """
-    files = {path: (sha256_file(folder / path), (folder / path).stat().st_size) for path in _model_files(folder)}
-    config = _read_json(folder / CONFIG)
-    body = [[path, digest, size] for path, (digest, size) in sorted(files.items())]
-    architectures = config.get("architectures")
-    facts = {
-        "architecture": str(architectures[0]) if isinstance(architectures, list) and architectures else "not stated",
-        "model type": str(config.get("model_type", "not stated")),
-        "weights": f"{sum(size for path, (_, size) in files.items() if path.endswith('.safetensors'))} bytes",
-    }
-    return Identity("folder", name or str(folder), sha256(canonical_json(body)), facts, files)
+    return read_model_files(folder, name).identity
 
 
 def load_classifier(folder: Path, name: str | None = None) -> Classifier:
@@ -86,11 +111,8 @@ def load_classifier(folder: Path, name: str | None = None) -> Classifier:
     Raises:
         ModelError: the folder breaks one of them; the sentence says which.
         MissingExtraError: torch or transformers is not installed.
+        StorageError: no room for the temporary copy.
     """
-    identity = read_identity(folder, name)
-    raw_config = _read_json(folder / CONFIG)
-    _refuse_code(raw_config, CONFIG)
-    _bound_numbers(raw_config)
     try:
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
         from transformers import AutoConfig, AutoModelForImageClassification
@@ -99,19 +121,20 @@ def load_classifier(folder: Path, name: str | None = None) -> Classifier:
             "Models need torch and transformers, which are not installed.",
             "Run: pip install 'model-forensics[models]'.",
         ) from error
-    try:
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelError(f"The model's config.json cannot be used: {_line(error)}.", _RETRY) from error
-    if type(config) not in AutoModelForImageClassification._model_mapping:
-        raise ModelError(f"'{raw_config.get('model_type')}' is no image classifier.", _RETRY)
-    channels = int(getattr(config, "num_channels", 3))
-    if channels not in (1, 3):
-        raise ModelError(f"The model takes {channels} channels; 1 or 3 are supported.", _RETRY)
-    processor = _load_processor(folder)
-    model = _load_weights(folder, config, AutoModelForImageClassification)
-    labels = tuple(str(config.id2label[index]) for index in range(config.num_labels))
-    return Classifier(model, processor, channels, labels, identity)
+    with tempfile.TemporaryDirectory(prefix="forensics-model-", ignore_cleanup_errors=True) as private:
+        place = Path(private)
+        files = read_model_files(folder, name, place)
+        with _one_sentence("The model's config.json cannot be used"), quiet():
+            bound_config(files.config)
+            config = AutoConfig.from_pretrained(place, trust_remote_code=False, local_files_only=True)
+            if type(config) not in AutoModelForImageClassification._model_mapping:
+                shown = files.identity.facts["model type"]
+                raise ModelError(f"'{shown}' is no image classifier.", RETRY)
+            channels, labels = _channels(config), _labels(config)
+        with _one_sentence("The model's preprocessor_config.json cannot be used"), quiet():
+            processor = _load_processor(files.processor)
+        model = _load_weights(place, files, config, AutoModelForImageClassification)
+    return Classifier(model, processor, channels, labels, files.identity)
 
 
 def save_classifier(classifier: Classifier, folder: Path, card: str) -> None:
@@ -139,7 +162,7 @@ def save_classifier(classifier: Classifier, folder: Path, card: str) -> None:
     except (OSError, SafetensorError) as error:
         shutil.rmtree(fresh, ignore_errors=True)
         raise StorageError(
-            f"The model cannot be written to {folder}: {_line(error)}.", "Free some disk space and run it again."
+            f"The model cannot be written to {folder}: {one_line(error)}.", "Free some disk space and run it again."
         ) from error
     except BaseException:
         shutil.rmtree(fresh, ignore_errors=True)
@@ -160,153 +183,130 @@ class quiet:  # noqa: N801 - a context manager reads best in lower case
         self._logging.set_verbosity(self._level)
 
 
-def _model_files(folder: Path) -> list[str]:
-    if not folder.is_dir():
-        raise ModelError(f"There is no folder {folder}.", _RETRY)
-    names = [CONFIG]
-    if not (folder / CONFIG).exists():
-        raise ModelError(f"{folder} holds no model: config.json is missing.", _RETRY)
-    if (folder / PREPROCESSOR).exists():
-        names.append(PREPROCESSOR)
-    if (folder / INDEX).exists():
-        shards = _read_json(folder / INDEX).get("weight_map")
-        if not isinstance(shards, dict):
-            raise ModelError("The weight index has no weight_map.", _RETRY)
-        names += [INDEX, *sorted({str(shard) for shard in shards.values()})]
-    elif (folder / "model.safetensors").exists():
-        names.append("model.safetensors")
-    elif any(path for pattern in _PICKLES for path in folder.glob(pattern)):
+@contextmanager
+def _one_sentence(what: str) -> Iterator[None]:
+    try:
+        yield
+    except ForensicsError:
+        raise
+    except Exception as error:
+        # A hostile folder can make the library fail in any way it likes.
+        raise ModelError(f"{what}: {one_line(error)}.", RETRY) from error
+
+
+def _channels(config: Any) -> int:
+    channels = getattr(config, "num_channels", 3)
+    if type(channels) is not int or channels not in (1, 3):
+        raise ModelError(f"The model takes '{printable(str(channels), 40)}' channels; 1 or 3 are supported.", RETRY)
+    return channels
+
+
+def _labels(config: Any) -> tuple[str, ...]:
+    names = config.id2label
+    if not 0 < len(names) <= MAX_LABELS or set(names) != set(range(len(names))):
         raise ModelError(
-            "The model's weights are in a pickle or another format that can run code when loaded.",
-            "Convert them to safetensors on a machine you can spare, then examine that folder.",
+            f"config.json: id2label does not number its labels from 0, or has more than {MAX_LABELS}.", RETRY
         )
-    else:
-        raise ModelError(f"{folder} holds no weights: model.safetensors is missing.", _RETRY)
-    if (folder / "adapter_config.json").exists():
-        raise ModelError("The folder holds an adapter, which names a model elsewhere.", "Merge it into its base first.")
-    root = folder.resolve()
-    for name in names:
-        path = (folder / name).resolve()
-        if Path(name).name != name or root not in path.parents or not path.is_file():
-            raise ModelError(f"The model's file '{name[:80]}' is missing or lies outside its folder.", _RETRY)
-    return names
+    labels = tuple(str(names[index]) for index in range(len(names)))
+    for index, label in enumerate(labels):
+        if len(label) > MAX_LABEL or printable(label, MAX_LABEL) != label:
+            raise ModelError(
+                f"config.json: label {index} is longer than {MAX_LABEL} characters or no plain text.", RETRY
+            )
+    return labels
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    if path.stat().st_size > MAX_JSON:
-        raise ModelError(f"{path.name} is larger than {MAX_JSON >> 20} MiB.", _RETRY)
+def _load_processor(body: Mapping[str, Any] | None) -> Any:
+    if body is None:
+        raise ModelError("preprocessor_config.json is missing, so how the model sees an image is unknown.", RETRY)
+    import transformers
+
+    refuse_code(body, PREPROCESSOR)
+    kind = body.get("image_processor_type") or body.get("feature_extractor_type")
+    family = str(kind).removesuffix("Pil").removesuffix("Fast").replace("FeatureExtractor", "ImageProcessor")
+    if family not in PROCESSORS:
+        raise ModelError(f"The image processor '{printable(str(kind), 80)}' is not among those supported.", RETRY)
+    fields = {key: value for key, value in body.items() if value is not None and key not in _IGNORED}
+    for key, value in fields.items():
+        if not _acceptable(key, value):
+            raise ModelError(
+                f"preprocessor_config.json: '{printable(key, 60)}' is unknown or beyond what is accepted "
+                f"(sizes: {MAX_SIDE} pixels).",
+                RETRY,
+            )
+    return getattr(transformers, f"{family}Pil").from_dict(fields)
+
+
+def _acceptable(key: str, value: Any) -> bool:
+    if key in _SWITCHES:
+        return isinstance(value, bool)
+    if key in _SIZES:
+        known = not isinstance(value, dict) or (bool(value) and value.keys() <= _SIZE_KEYS)
+        sides = value.values() if isinstance(value, dict) else [value]
+        return known and all(side is None or (type(side) is int and 0 < side <= MAX_SIDE) for side in sides)
+    if key in ("image_mean", "image_std"):
+        low = 1e-6 if key == "image_std" else -1e6
+        return isinstance(value, list) and len(value) in (1, 3) and all(_within(item, low, 1e6) for item in value)
+    if key == "resample":
+        return type(value) is int and 0 <= value <= 5
+    if key == "rescale_factor":
+        return _within(value, 1e-9, 1)
+    return key == "crop_pct" and _within(value, 0.05, 1)
+
+
+def _within(value: Any, low: float, high: float) -> bool:
+    return type(value) in (int, float) and math.isfinite(value) and low <= value <= high
+
+
+def _sides(size: Any) -> list[int]:
+    if isinstance(size, int):
+        return [size]
+    return [side for key in _SIZE_KEYS if isinstance(side := getattr(size, key, None), int)]
+
+
+@contextmanager
+def _bounded_layout() -> Iterator[None]:
+    """Stops the building of a model that has more modules than any real classifier, before they fill the memory."""
+    from torch.nn.modules.module import register_module_module_registration_hook
+
+    count = 0
+
+    def watch(*_: object) -> None:
+        nonlocal count
+        count += 1
+        if count > MAX_MODULES:
+            raise ModelError(f"config.json describes a model of more than {MAX_MODULES} modules.", RETRY)
+
+    handle = register_module_module_registration_hook(watch)
     try:
-        body = parse_json(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise ModelError(f"{path.name} is no valid JSON.", _RETRY) from error
-    if not isinstance(body, dict):
-        raise ModelError(f"{path.name} is no JSON object.", _RETRY)
-    return body
+        yield
+    finally:
+        handle.remove()
 
 
-def _refuse_code(config: Mapping[str, Any], name: str) -> None:
-    if "auto_map" in config or "custom_pipelines" in config:
-        raise ModelError(f"{name} asks for code of its own (auto_map), which is never run.", _RETRY)
-    if "quantization_config" in config:
-        raise ModelError(f"{name} asks for a quantisation back end.", "Dequantise the weights to safetensors first.")
-
-
-def _bound_numbers(value: Any, name: str = "") -> None:
-    """Refuses configurations whose numbers could exhaust memory or time while the model is laid out."""
-    if isinstance(value, dict):
-        for key, item in value.items():
-            _bound_numbers(item, str(key))
-    elif isinstance(value, list):
-        if len(value) > 100_000:
-            raise ModelError(f"config.json: '{name[:60]}' has {len(value)} entries.", _RETRY)
-        for item in value:
-            _bound_numbers(item, name)
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        layers = any(word in name for word in ("depth", "layers", "blocks", "stages"))
-        if not abs(value) <= (MAX_LAYERS if layers else MAX_WIDTH):
-            raise ModelError(f"config.json: '{name[:60]}' is {value}, beyond what is accepted.", _RETRY)
-
-
-def _load_processor(folder: Path) -> Any:
-    if not (folder / PREPROCESSOR).exists():
-        raise ModelError("preprocessor_config.json is missing, so how the model sees an image is unknown.", _RETRY)
-    body = _read_json(folder / PREPROCESSOR)
-    _refuse_code(body, PREPROCESSOR)
-    for key in ("size", "crop_size", "pad_size"):
-        sizes = body.get(key)
-        sides = list(sizes.values()) if isinstance(sizes, dict) else [sizes]
-        if any(side is not None and not (isinstance(side, int) and 0 < side <= MAX_SIDE) for side in sides):
-            raise ModelError(f"preprocessor_config.json: '{key}' is beyond {MAX_SIDE} pixels a side.", _RETRY)
-    from transformers import AutoImageProcessor
-
-    try:
-        return AutoImageProcessor.from_pretrained(folder, trust_remote_code=False, local_files_only=True, backend="pil")
-    except (OSError, ValueError, KeyError, TypeError, ImportError, AttributeError) as error:
-        raise ModelError(f"The model's preprocessor_config.json cannot be used: {_line(error)}.", _RETRY) from error
-
-
-def _load_weights(folder: Path, config: Any, auto: Any) -> "torch.nn.Module":
+def _load_weights(place: Path, files: ModelFiles, config: Any, auto: Any) -> "torch.nn.Module":
     import torch
 
-    try:
-        with torch.device("meta"):
-            skeleton = auto.from_config(config, trust_remote_code=False)
-    except (ValueError, TypeError, RuntimeError, AttributeError, KeyError, IndexError) as error:
-        raise ModelError(f"config.json describes no model: {_line(error)}.", _RETRY) from error
-    wanted = sum(tensor.numel() for tensor in skeleton.state_dict().values())
-    stored = sum(_count_values(folder / name) for name in _model_files(folder) if name.endswith(".safetensors"))
-    if stored > 2 * wanted + 1024 or wanted > 2 * stored + 1024:
-        raise ModelError(f"config.json describes {wanted} weights, the files hold {stored}.", _RETRY)
-    try:
-        with quiet():
-            model, report = auto.from_pretrained(
-                folder,
-                config=config,
-                trust_remote_code=False,
-                local_files_only=True,
-                use_safetensors=True,
-                output_loading_info=True,
-                dtype=torch.float32,
-            )
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
-        raise ModelError(f"The weights cannot be loaded: {_line(error)}.", _RETRY) from error
-    odd = [*report["missing_keys"], *report["mismatched_keys"], *report["unexpected_keys"]]
-    if odd:
-        raise ModelError(
-            f"The weights do not fit config.json: {len(odd)} tensors differ, such as {odd[0]!s:.80}.", _RETRY
+    with _one_sentence("config.json describes no model"), quiet(), _bounded_layout(), torch.device("meta"):
+        skeleton = auto.from_config(config, trust_remote_code=False)
+        wanted = sum(tensor.numel() for tensor in skeleton.state_dict().values())
+        buffers = sum(tensor.numel() for tensor in skeleton.buffers())
+    stored = sum(count_values(place / name) for name in files.weights)
+    if stored > 2 * wanted + 1024 or wanted > 2 * stored + 1024 or buffers > 2 * stored + MAX_BUFFERS:
+        raise ModelError(f"config.json describes {wanted} weights, the files hold {stored}.", RETRY)
+    with _one_sentence("The weights cannot be loaded"), quiet():
+        model, report = auto.from_pretrained(
+            place,
+            config=config,
+            trust_remote_code=False,
+            local_files_only=True,
+            use_safetensors=True,
+            output_loading_info=True,
+            dtype=torch.float32,
         )
-    result: torch.nn.Module = model.eval()
+        odd = [*report["missing_keys"], *report["mismatched_keys"], *report["unexpected_keys"]]
+        if odd:
+            shown = printable(str(odd[0]), 80)
+            raise ModelError(f"The weights do not fit config.json: {len(odd)} tensors differ, such as {shown}.", RETRY)
+        result: torch.nn.Module = model.eval()
     return result
-
-
-def _count_values(path: Path) -> int:
-    """Reads a safetensors header, checks that its offsets fill the file exactly, and returns the number of values."""
-    size = path.stat().st_size
-    with path.open("rb") as stream:
-        prefix = stream.read(8)
-        length = struct.unpack("<Q", prefix)[0] if len(prefix) == 8 else MAX_HEADER + 1
-        if length > min(MAX_HEADER, size - 8):
-            raise ModelError(f"{path.name} is no safetensors file.", _RETRY)
-        try:
-            header = json.loads(stream.read(length))
-            header.pop("__metadata__", None)
-            total, values, end = 0, 0, 0
-            for entry in header.values():
-                count = 1
-                for side in entry["shape"]:
-                    if not isinstance(side, int) or side < 0:
-                        raise ValueError
-                    count *= side
-                start, stop = entry["data_offsets"]
-                if stop - start != count * _ITEM_BYTES[entry["dtype"]]:
-                    raise ValueError
-                values, total, end = values + count, total + stop - start, max(end, stop)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise ModelError(f"The header of {path.name} is damaged.", _RETRY) from error
-    if total != end or size != 8 + length + end:
-        raise ModelError(f"{path.name} is {size} bytes long, its header describes {8 + length + end}.", _RETRY)
-    return values
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:160].rstrip(".")

@@ -22,6 +22,7 @@ from forensics.evidence.case import (
     write_case,
 )
 from forensics.evidence.chain import head
+from forensics.evidence.consistency import release_date
 from forensics.evidence.journal import Journal
 from forensics.evidence.kit import Kit, write_kit
 from forensics.evidence.reproduce import judge, measure_answers, read_answers, read_pool
@@ -39,7 +40,6 @@ from forensics.recording import (
     asset_record,
     control_records,
     named_references,
-    release_date,
     replays,
     require_claim,
     tool_record,

@@ -44,7 +44,8 @@ _PACKAGES = ("numpy", "scipy", "torch", "transformers")
 def tool_record() -> dict[str, str]:
     """Returns what was used: tool, Python, system, and the libraries that can change a number."""
     found = {
-        "model-forensics": __version__,
+        "name": "model-forensics",
+        "version": __version__,
         "python": platform.python_version(),
         "system": platform.platform(terse=True),
     }
@@ -233,15 +234,6 @@ def asset_record(folder: KeyFolder) -> AssetRecord | None:
     asset = Asset.parse(raw)
     dated = stamped(token, sha256(raw)) if token is not None else None
     return AssetRecord(digest=asset.digest, created=asset.created, token=dated)
-
-
-def release_date(asset: AssetRecord | None) -> Dated:
-    """Returns the earliest time at which the marked model can have been released: when it was recorded."""
-    if asset is None:
-        return Dated(value=None, source="no record of a marked model")
-    if asset.token is not None:
-        return Dated(value=asset.token.gen_time, source="timestamp over the record of the marked model")
-    return Dated(value=asset.created, source="the owner's record of the marked model")
 
 
 def replays(case: CaseFolder, transcript: bytes) -> bool:

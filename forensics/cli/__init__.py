@@ -3,12 +3,14 @@
 import errno
 import os
 import sys
+import traceback
 from importlib import import_module
 
 import click
 
 from forensics import __version__
 from forensics.errors import ForensicsError
+from forensics.plaintext import printable
 
 VERBS = {
     "key": ("forensics.cli.key", "make a key, show its public part"),
@@ -75,9 +77,14 @@ def main() -> None:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             _fail("The disk is full. Free some space and run the same command again.", 2)
         _fail(f"{error.strerror or 'A file cannot be used'}: {error.filename or ''}".rstrip(": ") + ".", 2)
+    except Exception as error:  # noqa: BLE001 - the last resort: a defect must not end in a page of code
+        if os.environ.get("FORENSICS_DEBUG"):
+            traceback.print_exc()
+        text = printable(" ".join(str(error).split()), 300).rstrip(". ")
+        _fail(f"An unexpected error: {': '.join(filter(None, (type(error).__name__, text)))}. Please report it.", 2)
     sys.exit(code if isinstance(code, int) else 0)
 
 
 def _fail(sentence: str, code: int) -> None:
-    click.echo(f"forensics: {sentence}", err=True)
+    click.echo(f"forensics: {printable(sentence, 2000)}", err=True)
     sys.exit(code)

@@ -63,7 +63,7 @@ def read_passphrase(file: Path | None, variable: str = PASSPHRASE, what: str = "
 
 def print_json(value: Any) -> None:
     """Prints one JSON object on standard output."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    click.echo(json.dumps(value, indent=2))
 
 
 @contextmanager

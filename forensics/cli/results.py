@@ -9,6 +9,7 @@ from forensics.conclusion import conclusion
 from forensics.errors import CaseError
 from forensics.evidence.case import CaseFolder
 from forensics.evidence.results import decode_measurement, decode_verdict
+from forensics.plaintext import printable
 
 COLOURS = {"SUPPORTED": "green", "NOT_SUPPORTED": "yellow", "INCONCLUSIVE": "yellow", "INVALID_CLAIM": "red"}
 
@@ -28,7 +29,7 @@ def result_object(case: CaseFolder) -> dict[str, Any]:
     return {
         "verdict": verdict.outcome.value,
         "method": str(evidence.claim["method"]),
-        "suspect": evidence.suspect.name,
+        "suspect": printable(evidence.suspect.name, 1000),
         "binding": evidence.binding,
         "p_value": measurement.p_value,
         "log10_p": measurement.log10_p,
@@ -59,7 +60,7 @@ def print_result(case: CaseFolder, as_json: bool) -> None:
     verdict, measurement = decode_verdict(score.verdict), decode_measurement(score.measurement)
     owner = str(case.evidence.claim["owner"])
     click.secho(found["verdict"], fg=COLOURS[found["verdict"]], bold=True)
-    click.echo(conclusion(verdict, measurement, owner, case.evidence.binding) + "\n")
+    click.echo(printable(conclusion(verdict, measurement, owner, case.evidence.binding), 4000) + "\n")
     gates = "  ".join(
         f"{name} {'not run' if value is None else 'yes' if value else 'no'}" for name, value in verdict.gates.items()
     )
@@ -72,7 +73,7 @@ def print_result(case: CaseFolder, as_json: bool) -> None:
         ("gates", gates),
         ("case", f"{case.path}  manifest {case.manifest_sha256}"),
     ):
-        click.echo(f"{name:<10}{text}")
+        click.echo(f"{name:<10}{printable(text, 2000)}")
     click.echo("")
     for reason in verdict.reasons:
-        click.echo(f"- {reason}")
+        click.echo(f"- {printable(reason, 2000)}")

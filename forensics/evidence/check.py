@@ -36,7 +36,7 @@ from forensics.keys.signed import SignedData, TimestampToken
 from forensics.keys.timestamp import verify_token
 
 REPRODUCED = "reproduced: the numbers follow from the recorded answers; this does not show that the suspect gave them."
-TOOL_NAME = "model-forensics"
+TOOL_VERSION = "version"
 """Under this name `evidence.json` states the tool's version."""
 _SHOWN = 20
 
@@ -253,7 +253,7 @@ def unidentified(token: TimestampToken) -> str:
 def _check_texts(findings: _Findings, parts: Parts) -> None:
     """Whether script and instructions, which people run and follow, are those that this tool writes."""
     evidence, files = parts.evidence, parts.files
-    ours = evidence.tool.get(TOOL_NAME) == __version__
+    ours = evidence.tool.get(TOOL_VERSION) == __version__
     wanted = {INSTRUCTIONS: (render_instructions(evidence), "VERIFY.txt is not this tool's text: do not follow it.")}
     if evidence.share is not None:
         script = render_recompute(parts.claim.method)
@@ -267,7 +267,7 @@ def _check_texts(findings: _Findings, parts: Parts) -> None:
         else:
             findings.remarks.append(
                 f"{name} differs from what this version of the tool ({__version__}) writes; the case names another "
-                f"version ({evidence.tool.get(TOOL_NAME, 'none')}): read it before you use it."
+                f"version ({evidence.tool.get(TOOL_VERSION, 'none')}): read it before you use it."
             )
 
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
 
 from forensics.canonical import canonical_json, sha256, utc
@@ -43,6 +43,8 @@ MALFORMED = (
     MemoryError,
 )
 """What reading a hostile file may raise; turned into a sentence at one place, never into a traceback."""
+
+CLOCKS = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
@@ -260,10 +262,9 @@ def _release(parts: Parts) -> Iterator[str]:
 
 
 def _order(parts: Parts) -> Iterator[str]:
-    """The times tell one story: claim, transcript, its timestamp, score, opening, seal."""
+    """The times, of several clocks, tell one story: claim, transcript, its timestamp, score, opening, seal."""
     evidence, score = parts.evidence, parts.evidence.score
-    transcript = verify_chain(parts.files[TRANSCRIPT])
-    custody = verify_chain(parts.files[CUSTODY])
+    transcript, custody = verify_chain(parts.files[TRANSCRIPT]), verify_chain(parts.files[CUSTODY])
     yield from _rising("transcript", [entry["utc"] for entry in transcript])
     yield from _rising("custody log", [entry["utc"] for entry in custody])
     claimed = [("the claim's timestamp", token.gen_time) for token in evidence.tokens]
@@ -271,7 +272,7 @@ def _order(parts: Parts) -> Iterator[str]:
     start = [("the start of the transcript", transcript[0]["utc"])]
     end = [("the end of the transcript", transcript[-1]["utc"])]
     acquired = [("the acquisition", evidence.acquired.value)] if evidence.acquired.value else []
-    scored = [("the score", score.created)] if score is not None else []
+    scored = [("the score", score.created)] if score else []
     logged = {action: [entry["utc"] for entry in custody if entry["action"] == action] for action in ("score", "open")}
     last_score = [("the last scoring in the custody log", moment) for moment in logged["score"][-1:]]
     first_score = [("the first scoring in the custody log", moment) for moment in logged["score"][:1]]
@@ -285,7 +286,7 @@ def _order(parts: Parts) -> Iterator[str]:
     ):
         for name, before in earlier:
             for other, after in later:
-                if _moment(before) > _moment(after):
+                if _moment(before) > _moment(after) + CLOCKS:
                     yield f"The times contradict each other: {name} ({before}) lies after {other} ({after})."
     actions = [entry["action"] for entry in custody]
     if "open" in actions and "score" not in actions[: actions.index("open")]:
@@ -293,8 +294,7 @@ def _order(parts: Parts) -> Iterator[str]:
 
 
 def _rising(name: str, times: list[str]) -> Iterator[str]:
-    moments = [_moment(text) for text in times]
-    if any(before > after for before, after in pairwise(moments)):
+    if any(before > after for before, after in pairwise(map(_moment, times))):
         yield f"The times in the {name} run backwards."
 
 

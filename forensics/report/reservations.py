@@ -111,10 +111,8 @@ def make_limitations(evidence: Evidence, claim: Claim, details: Details) -> tupl
     references = sum(one.role == "reference" for one in score.controls)
     if references < max(claim.rule.references.minimum, 1):
         found.append(f"Only {references} independent reference models were scored, fewer than the claim asks for.")
-    if not {"positive", "predecessor"} <= {one.role for one in score.controls}:
-        found.append(
-            "The positive and negative control (marked model and unmarked predecessor) are not both in the case."
-        )
+    if "positive" not in {one.role for one in score.controls}:
+        found.append("The positive control (the owner's own marked model) is not in the case.")
     if Decimal(measurement.power) < Decimal("0.8"):
         found.append(
             f"The power at the minimum effect is {share(measurement.power)}: a weak mark could have been missed, so "

@@ -233,7 +233,7 @@ def _compose(
         limitations=make_limitations(evidence, claim, details),
         tools=tuple(Row(clean(key, 60), clean(value, 200)) for key, value in sorted(evidence.tool.items())[:40]),
         tool_version=__version__,
-        recorded_by=clean(evidence.tool.get("model-forensics", "of unknown version"), 30),
+        recorded_by=clean(evidence.tool.get("version", "of unknown version"), 30),
         signature=signature,
         signature_rows=_signature_rows(signature),
         peer_review=clean(details.validation.peer_review or "", 600) or "No statement on peer review was supplied.",

@@ -4,12 +4,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from forensics.canonical import through_decimals
 from forensics.checkpoints import Classifier, load_classifier
-from forensics.errors import UsageError
+from forensics.errors import ModelError, UsageError
 from forensics.images import decode_image
 from forensics.records import AnswerKind, Answers, Probe
+
+MAX_BATCH_VALUES = 1 << 28
 
 
 class FolderSuspect:
@@ -29,18 +32,36 @@ class FolderSuspect:
         return cls(load_classifier(folder))
 
     def answer(self, probes: Sequence[Probe]) -> Answers:
-        """Returns logits (n, classes); rows that are not finite are missing."""
-        import torch
+        """Returns logits (n, classes); rows that are not finite are missing, and all of a batch the model fails on.
 
+        Raises:
+            UsageError: the probes are no images.
+        """
         if any(probe.media_type != "image/png" or probe.operation != "answer" for probe in probes):
             raise UsageError("The probes are not images.", "An image classifier can only answer image probes.")
         labels = self.classifier.labels
         images = [decode_image(probe.data, self.classifier.channels) for probe in probes]
-        with torch.inference_mode():
-            logits = self.classifier.model(self.classifier.pixels(images)).logits
-        values = through_decimals(logits.float().numpy())
-        if values.shape != (len(probes), len(labels)):
-            values = np.full((len(probes), len(labels)), np.nan)
+        shape = (len(probes), len(labels))
+        try:
+            values = through_decimals(self._logits(images))
+        except Exception:  # noqa: BLE001 - whatever a hostile model does with an input, it has not answered it
+            values = np.full(shape, np.nan)
+        if values.shape != shape:
+            values = np.full(shape, np.nan)
         missing = ~np.isfinite(values).all(axis=1)
         values[missing] = np.nan
         return Answers(AnswerKind.LOGITS, values, missing, labels)
+
+    def _logits(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        import torch
+
+        parts: list[torch.Tensor] = []
+        total = 0
+        for image in images:
+            parts.append(self.classifier.pixels([image]))
+            total += parts[-1].numel()
+            if total > MAX_BATCH_VALUES:
+                raise ModelError(f"The model's preprocessing makes more than {MAX_BATCH_VALUES} values of a batch.")
+        with torch.inference_mode():
+            logits: NDArray[np.float32] = self.classifier.model(torch.cat(parts)).logits.float().numpy()
+        return logits

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from forensics.canonical import canonical_json, sha256, through_decimals
-from forensics.codec import encode_answers, encode_identity
 from forensics.evidence.schema import Dated
 from forensics.evidence.seal import seal_case
 from forensics.evidence.signer import load_signer
@@ -95,7 +94,7 @@ def authority() -> DemonstrationAuthority:
 
 
 def make_key(path: Path, pool: Pool, authorities: Sequence[DemonstrationAuthority], shares: int = 1) -> UnlockedKey:
-    """A key of 16 bits in 3 banks whose clean checkpoint answered with noise."""
+    """A key of 16 bits in 3 banks; see `clean_checkpoint`."""
     clean = identity("clean checkpoint")
     size = len(pool.items) // shares
     pools = [Pool(pool.items[index * size : (index + 1) * size]) for index in range(shares)]
@@ -116,12 +115,12 @@ def make_key(path: Path, pool: Pool, authorities: Sequence[DemonstrationAuthorit
         passphrase=PASSPHRASE,
         now=MOMENT,
     )
-    key = folder.unlock(PASSPHRASE)
-    plan = make_kit(key).plan
-    answers = RecordedSuspect("clean checkpoint", plan, noise_logits(len(plan.probes), 1)).answer(plan.probes)
-    body = {"role": CLEAN, "identity": encode_identity(clean), "answers": encode_answers(answers)}
-    folder.save_reference(CLEAN, canonical_json(body))
-    return key
+    return folder.unlock(PASSPHRASE)
+
+
+def clean_checkpoint(plan: Plan) -> RecordedSuspect:
+    """The model that the claims of `make_key` name; it answers with noise."""
+    return RecordedSuspect("clean checkpoint", plan, noise_logits(len(plan.probes), 1))
 
 
 @pytest.fixture(scope="session")
@@ -132,15 +131,19 @@ def line(tmp_path_factory: pytest.TempPathFactory, digits_pool: Pool, authority:
     kit = make_kit(key)
     suspect = RecordedSuspect("suspect", kit.plan, marked_logits(key, digits_pool, 2.0), missing=[7])
     states = {name: root / name for name in ("acquired", "scored", "opened", "sealed")}
+    clean = clean_checkpoint(kit.plan)
+    independent = RecordedSuspect("independent", kit.plan, noise_logits(len(kit.plan.probes), 3))
+    acquire(kit, independent, root / "independent", named=[clean])
     acquire(
         kit,
         suspect,
         states["acquired"],
+        named=[clean],
         authority=authority,
         suspect_date=Dated(value="2100-01-01", source="first seen on the respondent's site"),
     )
     shutil.copytree(states["acquired"], states["scored"])
-    score(key, states["scored"])
+    score(key, states["scored"], references=[f"replay:{root / 'independent'}"])
     shutil.copytree(states["scored"], states["opened"])
     open_case(key, states["opened"])
     shutil.copytree(states["opened"], states["sealed"])

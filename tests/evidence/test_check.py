@@ -19,7 +19,7 @@ from forensics.evidence.signer import load_signer
 from forensics.examination import acquire, make_kit, open_case, score
 from forensics.keys.demonstration import DemonstrationAuthority
 from forensics.records import Pool
-from tests.evidence.conftest import PASSPHRASE, Line, RecordedSuspect, make_key, marked_logits
+from tests.evidence.conftest import PASSPHRASE, Line, RecordedSuspect, clean_checkpoint, make_key, marked_logits
 
 Copy = Callable[[Path], Path]
 
@@ -226,7 +226,8 @@ def test_a_self_dated_case_says_so(tmp_path: Path, digits_pool: Pool) -> None:
     key = make_key(tmp_path / "key", digits_pool, [])
     kit = make_kit(key)
     case = tmp_path / "CASE"
-    acquire(kit, RecordedSuspect("suspect", kit.plan, marked_logits(key, digits_pool, 2.0)), case)
+    suspect = RecordedSuspect("suspect", kit.plan, marked_logits(key, digits_pool, 2.0))
+    acquire(kit, suspect, case, named=[clean_checkpoint(kit.plan)])
     score(key, case)
     opened = open_case(key, case)
     result = check_case(case)

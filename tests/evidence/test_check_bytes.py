@@ -7,14 +7,14 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from forensics.canonical import canonical_json, parse_json
+from forensics.canonical import canonical_json, now, parse_json
 from forensics.errors import CaseError
 from forensics.evidence.bag import SIGNATURE, render_bag
 from forensics.evidence.case import CLAIM, TRANSCRIPT, CaseFolder
 from forensics.evidence.check import check_case
 from forensics.evidence.custody import CUSTODY, EVIDENCE, record_custody
 from forensics.evidence.schema import Evidence
-from tests.evidence.conftest import MOMENT, Line, lay
+from tests.evidence.conftest import Line, lay
 
 Copy = Callable[[Path], Path]
 
@@ -114,7 +114,7 @@ def test_any_value_anywhere_in_the_evidence_never_crashes(line: Line, tmp_path: 
         files[EVIDENCE] = canonical_json(body)
     except ValueError:
         return
-    files[CUSTODY] = record_custody(files, actor="x", action="score", item=EVIDENCE, moment=MOMENT)
+    files[CUSTODY] = record_custody(files, actor="x", action="score", item=EVIDENCE, moment=now())
     if isinstance(body["share"], dict):
         files["data/opened/share-0/share.json"] = canonical_json(body["share"])
     bag = render_bag(files, case.evidence)

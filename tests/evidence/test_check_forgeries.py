@@ -41,7 +41,7 @@ def rewrite_transcript(files: dict[str, bytes], body: Body, change: Callable[[li
     raw, prev = b"", GENESIS
     for seq, entry in enumerate(entries):
         content = {name: value for name, value in entry.items() if name not in ("seq", "utc", "prev")}
-        line = encode_line(seq, prev, content, datetime.fromisoformat(entry["utc"]))
+        line = encode_line(seq, prev, content, datetime.fromisoformat(entry.get("utc", entries[0]["utc"])))
         raw, prev = raw + line, sha256(line)
     files[TRANSCRIPT] = raw
     body["transcript_head"] = head(raw)
@@ -84,7 +84,7 @@ def verdict_changed(files, body, line) -> None:
 
 
 def gate_changed(files, body, line) -> None:
-    body["score"]["verdict"]["gates"]["G3"] = True
+    body["score"]["verdict"]["gates"]["G3"] = not body["score"]["verdict"]["gates"]["G3"]
 
 
 def reason_dropped(files, body, line) -> None:

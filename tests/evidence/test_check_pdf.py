@@ -70,6 +70,23 @@ def test_report_with_its_case_is_reproduced_and_trusted(report: ReportResult, li
     assert result.details["evidence_sha256"] == sha256(CaseFolder.load(line.sealed).evidence.core)
 
 
+def test_pages_are_not_vouched_for_and_trust_reaches_the_case(report: ReportResult, line: Line, tmp_path: Path) -> None:
+    score = CaseFolder.load(line.sealed).evidence.score
+    assert score is not None
+    recorded = f"{score.verdict.outcome}, {score.measurement.matched} of {score.measurement.n}."
+    remark = "The text on the pages was not compared with the evidence; what the evidence records is: "
+    alone, given = check_pdf(report.path), check_pdf(report.path, case=line.sealed)
+    assert remark + recorded in alone.reasons
+    assert remark + recorded in given.reasons
+    assert "NUMBERS NOT VERIFIED" in alone.headline
+    assert "NUMBERS NOT VERIFIED" not in given.headline
+    assert any("authority is NOT identified" in reason for reason in alone.reasons)
+    stranger = tmp_path / "stranger.pem"
+    stranger.write_bytes(DemonstrationAuthority.create().root_pem)
+    assert check_pdf(report.path, case=line.sealed, trust=stranger).timestamped is False
+    assert check_pdf(report.path, case=line.sealed, trust=line.trust).timestamped is True
+
+
 def test_every_flipped_bit_is_refused(report: ReportResult, altered: Callable[[bytes], Path]) -> None:
     raw = report.path.read_bytes()
     chance = random.Random(7)

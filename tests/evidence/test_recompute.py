@@ -28,7 +28,7 @@ from forensics.keys.timestamp import token_salt, verify_token
 from forensics.methods.ofsw import CLEAN, METHOD
 from forensics.records import AnswerKind, Answers, Pool
 from forensics.rules import draft_rule
-from tests.evidence.conftest import LABELS, Line, RecordedSuspect, make_key, marked_logits
+from tests.evidence.conftest import LABELS, Line, RecordedSuspect, clean_checkpoint, make_key, marked_logits
 
 Copy = Callable[[Path], Path]
 
@@ -71,7 +71,7 @@ CHANGES = {
     "claim": (b'"owner":"Aster Analytics"', b'"owner":"Aster Analytica"', "data/claim/claim.json"),
     "digest": (b'"claim_digest":"', b'"claim_digest":"0', "data/evidence.json"),
     "matched": (b'"matched":', b'"matched":1', "data/evidence.json"),
-    "p-value": (b'"p_value":"1', b'"p_value":"2', "data/evidence.json"),
+    "p-value": (b'"p_value":"', b'"p_value":"3', "data/evidence.json"),
     "seed": (b'"seed":"', b'"seed":"00', "data/evidence.json"),
 }
 
@@ -121,7 +121,8 @@ def test_two_timestamps_and_two_shares_are_understood(tmp_path: Path, digits_poo
     key = make_key(tmp_path / "key", digits_pool, authorities, shares=2)
     kit = make_kit(key)
     case = tmp_path / "CASE"
-    acquire(kit, RecordedSuspect("suspect", kit.plan, marked_logits(key, key.pool(), 2.0)), case)
+    suspect = RecordedSuspect("suspect", kit.plan, marked_logits(key, key.pool(), 2.0))
+    acquire(kit, suspect, case, named=[clean_checkpoint(kit.plan)])
     score(key, case)
     open_case(key, case)
     result = run(case)

@@ -189,13 +189,14 @@ def test_controls_enter_the_verdict(line: Line) -> None:
     assert evidence.score is not None
     found = decode_measurement(evidence.score.measurement)
     control = evidence.score.controls[0]
-    assert control.role == "predecessor"
+    assert control.role == "reference"
+    harmless = control.model_copy(update={"role": "predecessor"})
     responding = control.model_copy(update={"role": "reference", "p_value": "1e-9", "effect": "1.0"})
     outcomes = [
         judge(
             claim, evidence.dates, found, controls, opened=True, replayed=True, examinations=1, owner_undisputed=False
         ).gates["G3"]
-        for controls in ([control], [responding])
+        for controls in ([harmless], [responding])
     ]
     assert outcomes == [None, False]
 

@@ -261,7 +261,8 @@ def make_evidence(
         case="case-2026-017",
         created="2026-04-11T15:02:31Z",
         tool={
-            "model-forensics": "0.1.0",
+            "name": "model-forensics",
+            "version": "0.1.0",
             "python": "3.11.7",
             "system": "Linux-6.1.0-x86_64",
             "numpy": "2.4.6",
