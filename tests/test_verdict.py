@@ -117,7 +117,7 @@ def test_every_further_examination_is_charged() -> None:
     assert fourth.adjusted_p == 4 * first.adjusted_p
     assert first.outcome is Outcome.SUPPORTED
     assert fourth.outcome is Outcome.INCONCLUSIVE
-    assert "4 examinations were made under this claim, and all are charged" in fourth.reasons
+    assert "the owner's log counts 4 examinations under this claim, and all are charged" in fourth.reasons
     assert judged(measured(56), altered(examinations=9)).examinations == 9
 
 

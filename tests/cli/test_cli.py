@@ -247,7 +247,7 @@ def test_disk_that_is_really_full(line: Line, little_disk: Path) -> None:
         "model": ("attack", "prune", "--model", line.marked, "--out", little_disk / "model"),
         "key": (
             *("key", "new", little_disk / "key", "--owner", "O", "--pool", line.data, "--no-timestamp"),
-            *("--bits", 32, "--banks", 8, "--reference-checkpoint", line.unmarked),
+            *("--bits", 32, "--pool-size", 500, "--reference-checkpoint", line.unmarked),
         ),
     }
     for name, command in commands.items():
