@@ -52,6 +52,8 @@ def new_key(
     """
     from forensics.suspects import open_suspect
 
+    if not owner.strip():
+        raise UsageError("The owner has no name.", "Give --owner as it shall stand in the report.")
     chosen = load_method(method)
     missing = [role for role in chosen.spec.references if role not in references]
     if missing:
@@ -113,6 +115,8 @@ def embed_key(
     """
     from forensics.training.embed import Marking, embed
 
+    if not 0.0 <= max_accuracy_drop <= 1.0:
+        raise UsageError("The accepted loss of accuracy is no share.", "Give 0 to 100 percentage points.")
     key = KeyFolder.open(path)
     if key.asset is not None and not out.with_name(out.name + ".partial").exists():
         raise UsageError("This key has marked a model already; a key marks one.", "Make a new key for another model.")

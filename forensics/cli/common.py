@@ -54,9 +54,8 @@ def read_passphrase(file: Path | None, variable: str = PASSPHRASE, what: str = "
     if variable in os.environ:
         return os.environ[variable]
     if not sys.stdin.isatty():
-        raise UsageError(
-            f"The {what}'s passphrase is not known.", f"Set {variable} or name a file with --passphrase-file."
-        )
+        option = "--passphrase-file" if what == "key" else f"--{what}-passphrase-file"
+        raise UsageError(f"The {what}'s passphrase is not known.", f"Set {variable} or name a file with {option}.")
     text: str = click.prompt(f"Passphrase of the {what}", hide_input=True, confirmation_prompt=confirm, err=True)
     return text
 

@@ -18,7 +18,7 @@ def key() -> None:
 @click.option("--method", default="ofsw", show_default=True, help="See `forensics methods`.")
 @click.option("--owner", required=True, help="Whom the key binds, as it shall stand in the report.")
 @click.option("--pool", required=True, type=folder(), help="Data set of candidates; labelled images for ofsw.")
-@click.option("--pool-size", type=int, default=64, show_default=True, help="Candidates a share.")
+@click.option("--pool-size", type=click.IntRange(1), default=64, show_default=True, help="Candidates a share.")
 @click.option("--reference-checkpoint", type=folder(), help="The owner's unmarked model (ofsw).")
 @click.option("--tsa", multiple=True, metavar="URL", help="RFC 3161 timestamp authority; twice for two of them.")
 @click.option("--no-timestamp", is_flag=True, help="Self-dated: the key will not bind its owner.")
@@ -29,8 +29,10 @@ def key() -> None:
     help="Use a local demonstration authority kept in DIR (made if missing); it proves nothing to others.",
 )
 @click.option("--shares", type=click.IntRange(1), default=1, show_default=True, help="Units of disclosure.")
-@click.option("--bits", type=int, default=64, show_default=True, help="Payload length; 128 or more for court.")
-@click.option("--banks", type=int, default=8, show_default=True, help="Trigger images (ofsw).")
+@click.option(
+    "--bits", type=click.IntRange(1), default=64, show_default=True, help="Payload length; 128 or more for court."
+)
+@click.option("--banks", type=click.IntRange(1), default=8, show_default=True, help="Trigger images (ofsw).")
 @click.option("--option", "extra", multiple=True, metavar="NAME=VALUE", help="Another option of the method.")
 @click.option("--alpha", default="1e-6", show_default=True, help="Largest p-value that supports the claim.")
 @click.option("--min-effect", help="Smallest effect that supports the claim; by default the method's.")

@@ -171,6 +171,8 @@ def test_key_new_refuses_what_does_not_fit(line: Line, tmp_path: Path) -> None:
     dated = (*common, "--no-timestamp", "--reference-checkpoint", line.unmarked)
     refused(run(*dated, "--bits", 32, "--min-effect", "0.5"), 2, "0.5", "chance")
     refused(run(*dated, "--bits", 32, "--alpha", "2"), 2, "alpha")
+    refused(run(*dated, "--owner", " "), 2, "no name")
+    assert run(*dated, "--pool-size", -3).returncode == 2
     refused(run(*common, "--no-timestamp", "--reference-checkpoint", line.unmarked, "--bits", "67"), 2, "67 bits")
     refused(
         run(*common, "--no-timestamp", "--method", "nothing", "--reference-checkpoint", line.unmarked), 2, "nothing"
@@ -260,6 +262,7 @@ def test_disk_that_is_really_full(line: Line, little_disk: Path) -> None:
 def test_a_key_marks_one_model(line: Line, tmp_path: Path) -> None:
     arguments = ("embed", line.key, "--model", line.unmarked, "--data", line.data, "--out", tmp_path / "again")
     refused(run(*arguments), 2, "marked a model already")
+    refused(run(*arguments, "--max-accuracy-drop", "nan"), 2, "percentage points")
     assert list(tmp_path.iterdir()) == []
 
 
