@@ -1,4 +1,5 @@
 # Two commands do everything: `make demo` and `make test`. Both set up first; that does nothing when nothing changed.
+# `make test` also fills a cache outside the project with real servers and models (about 1.2 GB), which the tests start.
 
 PYTHON ?= python3
 VENV := .venv
@@ -6,20 +7,26 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: setup demo test lint samples clean
+.PHONY: setup packages servers demo test lint samples clean
 
 setup: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt .ci/debian
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@sh .ci/debian
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[models,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[models,serve,dev]'
 	@touch $(STAMP)
+
+packages: setup
+	$(BIN)/python .ci/packages
+
+servers:
+	$(PYTHON) .ci/servers
 
 demo: setup
 	$(BIN)/forensics demo
 
-test: setup
+test: setup packages servers
 	$(BIN)/python -m pytest -n 2
 
 lint: setup

@@ -119,9 +119,10 @@ class Answers:
 
     Attributes:
         kind: tag of the union.
-        values: float64 (n, d) for vectors and scores; int64 (n,) class indices for labels (-1 where missing).
+        values: float64 (n, d) for vectors and scores; int64 (n,) class indices for labels (-1 where missing);
+            str (n,) for text (empty where missing).
             Floats are values that their decimal strings reproduce (`canonical.through_decimals`).
-        missing: bool (n,); a missing row's values are NaN (or -1) and carry no meaning.
+        missing: bool (n,); a missing row's values are NaN (or -1, or empty) and carry no meaning.
         labels: the suspect's class names in column order, where it has any.
         resolution: unit to which probabilities were rounded (0.01 for two digits); 0 for unrounded.
     """
@@ -148,7 +149,7 @@ class Identity:
     """What was examined.
 
     Attributes:
-        kind: `folder`, `replay`, and later the remote protocols.
+        kind: `folder`, `onnx`, `replay`, or the scheme of a remote protocol.
         name: as the examiner gave it.
         digest: SHA-256 of the manifest of files, or of the end point's description.
         facts: printable facts: architecture, parameters, libraries; strings only.

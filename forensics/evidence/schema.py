@@ -41,12 +41,12 @@ class IdentityRecord(Frozen):
 
 
 class AnswersRecord(Frozen):
-    """Answers in plan order: rows of decimal strings, or class indices; null where missing."""
+    """Answers in plan order: rows of decimal strings, class indices, or texts; null where missing."""
 
     kind: str
     labels: list[str]
     resolution: str
-    values: list[list[str] | int | None]
+    values: list[list[str] | int | str | None]
 
 
 class ReferenceRecord(Frozen):

@@ -1,0 +1,1 @@
+"""Suspects behind an API: one small file a protocol, over one shared prober."""
