@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,14 +10,18 @@ from typing import Any
 import numpy as np
 import rfc8785
 
+_SIMPLE = frozenset({str, bool, type(None)})
+
 
 def canonical_json(value: Any) -> bytes:
     """Returns the RFC 8785 form of a value made of dicts, lists, strings, integers, booleans and null.
 
     Raises:
         TypeError: the value contains a float; write numbers with a fraction as decimal strings.
+        ValueError: a string is no Unicode text, or an integer is beyond 2^53.
     """
-    _refuse_floats(value)
+    if _is_plain(value):
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
     return rfc8785.dumps(value)
 
 
@@ -73,15 +77,26 @@ def utc(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _refuse_floats(value: Any) -> None:
+def _is_plain(value: Any) -> bool:
+    """Whether the standard library's encoder, which is ten times as fast, writes the same bytes: ASCII keys only."""
     if isinstance(value, float):
         raise TypeError(f"a float ({value!r}) has no canonical form here; use a decimal string")
     if isinstance(value, dict):
-        for item in value.values():
-            _refuse_floats(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            _refuse_floats(item)
+        # All values are looked at before the keys decide, so that no float slips through.
+        values = _all_plain(value.values())
+        return values and all(isinstance(key, str) and key.isascii() for key in value)
+    if isinstance(value, list | tuple):
+        return _all_plain(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return -(1 << 53) < value < 1 << 53
+    return value is None or isinstance(value, str | bool)
+
+
+def _all_plain(values: Collection[Any]) -> bool:
+    if set(map(type, values)) <= _SIMPLE:
+        return True
+    plain = [_is_plain(value) for value in values]
+    return all(plain)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

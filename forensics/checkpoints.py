@@ -24,7 +24,6 @@ from forensics.modelfiles import (
     MAX_LABELS,
     PREPROCESSOR,
     RETRY,
-    ModelFiles,
     bound_config,
     count_values,
     one_line,
@@ -124,16 +123,16 @@ def load_classifier(folder: Path, name: str | None = None) -> Classifier:
     with tempfile.TemporaryDirectory(prefix="forensics-model-", ignore_cleanup_errors=True) as private:
         place = Path(private)
         files = read_model_files(folder, name, place)
-        with _one_sentence("The model's config.json cannot be used"), quiet():
+        with one_sentence("The model's config.json cannot be used"), quiet():
             bound_config(files.config)
             config = AutoConfig.from_pretrained(place, trust_remote_code=False, local_files_only=True)
             if type(config) not in AutoModelForImageClassification._model_mapping:
                 shown = files.identity.facts["model type"]
                 raise ModelError(f"'{shown}' is no image classifier.", RETRY)
             channels, labels = _channels(config), _labels(config)
-        with _one_sentence("The model's preprocessor_config.json cannot be used"), quiet():
+        with one_sentence("The model's preprocessor_config.json cannot be used"), quiet():
             processor = _load_processor(files.processor)
-        model = _load_weights(place, files, config, AutoModelForImageClassification)
+        model = load_weights(place, files.weights, config, AutoModelForImageClassification)
     return Classifier(model, processor, channels, labels, files.identity)
 
 
@@ -184,14 +183,21 @@ class quiet:  # noqa: N801 - a context manager reads best in lower case
 
 
 @contextmanager
-def _one_sentence(what: str) -> Iterator[None]:
+def one_sentence(what: str, next_step: str = RETRY, hidden: str = "") -> Iterator[None]:
+    """Turns whatever goes wrong inside a `with` block into one sentence that starts with `what`.
+
+    Args:
+        next_step: the sentence's second half.
+        hidden: a path that the library may name and the sentence shall not.
+    """
     try:
         yield
     except ForensicsError:
         raise
     except Exception as error:
         # A hostile folder can make the library fail in any way it likes.
-        raise ModelError(f"{what}: {one_line(error)}.", RETRY) from error
+        cause = one_line(ValueError(str(error).replace(hidden, "")) if hidden and str(error) else error)
+        raise ModelError(f"{what}: {cause}.", next_step) from error
 
 
 def _channels(config: Any) -> int:
@@ -284,17 +290,31 @@ def _bounded_layout() -> Iterator[None]:
         handle.remove()
 
 
-def _load_weights(place: Path, files: ModelFiles, config: Any, auto: Any) -> "torch.nn.Module":
+def load_weights(
+    place: Path, weights: Sequence[str], config: Any, auto: Any, unused: tuple[str, ...] = ()
+) -> "torch.nn.Module":
+    """Builds a model of the Transformers library from safetensors that must hold what its configuration describes.
+
+    Args:
+        place: the private copy of the folder.
+        weights: names of the safetensors files.
+        config: the library's configuration object.
+        auto: the library's class that knows which model belongs to it.
+        unused: starts of names of tensors that may be missing or left over, since nothing asked of the model uses them.
+
+    Raises:
+        ModelError: sizes, names or shapes differ, or the library fails.
+    """
     import torch
 
-    with _one_sentence("config.json describes no model"), quiet(), _bounded_layout(), torch.device("meta"):
+    with one_sentence("config.json describes no model"), quiet(), _bounded_layout(), torch.device("meta"):
         skeleton = auto.from_config(config, trust_remote_code=False)
         wanted = sum(tensor.numel() for tensor in skeleton.state_dict().values())
         buffers = sum(tensor.numel() for tensor in skeleton.buffers())
-    stored = sum(count_values(place / name) for name in files.weights)
+    stored = sum(count_values(place / name) for name in weights)
     if stored > 2 * wanted + 1024 or wanted > 2 * stored + 1024 or buffers > 2 * stored + MAX_BUFFERS:
         raise ModelError(f"config.json describes {wanted} weights, the files hold {stored}.", RETRY)
-    with _one_sentence("The weights cannot be loaded"), quiet():
+    with one_sentence("The weights cannot be loaded"), quiet():
         model, report = auto.from_pretrained(
             place,
             config=config,
@@ -304,7 +324,15 @@ def _load_weights(place: Path, files: ModelFiles, config: Any, auto: Any) -> "to
             output_loading_info=True,
             dtype=torch.float32,
         )
-        odd = [*report["missing_keys"], *report["mismatched_keys"], *report["unexpected_keys"]]
+        odd = [
+            *(
+                key
+                for kind in ("missing_keys", "unexpected_keys")
+                for key in report[kind]
+                if not key.startswith(unused)
+            ),
+            *report["mismatched_keys"],
+        ]
         if odd:
             shown = printable(str(odd[0]), 80)
             raise ModelError(f"The weights do not fit config.json: {len(odd)} tensors differ, such as {shown}.", RETRY)

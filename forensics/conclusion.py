@@ -1,9 +1,15 @@
 """The verdict as one sentence for a judge, the same in the terminal and in the report; computes nothing."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from forensics.keys.claim import Binding
 from forensics.records import Measurement, Outcome, Verdict
 
 UNITS = {"bits": "bits", "labels": "families", "blocks": "blocks"}
+SUBSET = "subset"
+"""The test of a uniform subset of candidate words; its count is out of the chosen words, not of all units."""
+
 _CHECKS = {
     "G1": "opening the commitment",
     "G3": "independent reference models",
@@ -20,10 +26,11 @@ def conclusion(verdict: Verdict, measurement: Measurement, claim_owner: str, bin
     """
     owner = " ".join(claim_owner.split())
     claim = f"the claim that information from the key of {owner} reached the suspect model"
-    found = _agreement(measurement)
+    found = agreement(measurement)
     if verdict.outcome is Outcome.SUPPORTED:
         chance = chance_in_words(measurement.p_value)
-        body = f"the answers support {claim}: {found}, and chance alone would give as much in {chance} cases"
+        much = "rank them as high" if measurement.test == SUBSET else "give as much"
+        body = f"the answers support {claim}: {found}, and chance alone would {much} in {chance} cases"
         if binding == "self-dated":
             body += "; the owner of the key is, by the instructions, not in dispute"
     elif verdict.outcome is Outcome.NOT_SUPPORTED:
@@ -48,9 +55,28 @@ def chance_in_words(p: float) -> str:
     return "at least one in ten"
 
 
-def _agreement(measurement: Measurement) -> str:
-    unit = UNITS.get(measurement.test)
+def chosen_items(test: str, context: Mapping[str, Any]) -> int | None:
+    """Returns how many items the key chose in a test of a subset; None in other tests, or where it is not said.
+
+    Args:
+        context: of a measurement, as numbers or as decimal strings.
+    """
+    if test != SUBSET or "chosen" not in context:
+        return None
+    chosen = float(context["chosen"])
+    return int(chosen) if chosen >= 1 and chosen.is_integer() else None
+
+
+def agreement(measurement: Measurement) -> str:
+    """Returns what was found as a clause: how many of the units, or of the words that the key chose, stand out."""
+    unit, effect = UNITS.get(measurement.test), measurement.effect
     if unit is not None:
         return f"{measurement.matched} of {measurement.n} {unit} agree with the key"
-    effect = measurement.effect
-    return f"the {effect.name} is {effect.value:.3g}, where chance gives {effect.chance:.3g}"
+    size = f"{effect.name} is {effect.value:.3g}, where chance gives {effect.chance:.3g}"
+    chosen = chosen_items(measurement.test, measurement.context)
+    if chosen is None:
+        return f"the {size}"
+    return (
+        f"{measurement.matched} of the {chosen} words that the key chose are among the {chosen} highest-scoring of "
+        f"{measurement.n} (the {size})"
+    )

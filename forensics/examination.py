@@ -1,14 +1,14 @@
 """The whole line on one screen: probes, acquire, score, open; `examine` is the first three in a row."""
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from forensics.acquisition import ask_plan
 from forensics.canonical import canonical_json, now, sha256, utc
-from forensics.codec import encode_answers, encode_rows, join_answers
+from forensics.codec import join_answers
 from forensics.errors import CaseError, UsageError
 from forensics.evidence.case import (
     TOKENS,
@@ -98,28 +98,7 @@ def acquire(
         raise UsageError(f"The plan has {len(plan.probes)} probes, the budget allows {budget}.", "Raise --budget.")
     work = case.with_name(case.name + ".partial")
     with Journal.open(work, plan_digest=plan.digest, suspect_digest=suspect.identity.digest, resume=resume) as journal:
-        with progress("Asking the suspect", len(plan.probes)) as advance:
-            advance(journal.recorded)
-            while journal.recorded < len(plan.probes):
-                first = journal.recorded
-                batch = plan.probes[first : first + plan.batch_size]
-                started = time.monotonic()
-                answers = suspect.answer(batch)
-                elapsed = time.monotonic() - started
-                if len(answers.labels) not in (0, len(kit.claim.labels)):
-                    journal.discard()
-                    raise UsageError(
-                        f"The suspect has {len(answers.labels)} labels; the claim has {len(kit.claim.labels)}.",
-                        "Examine a classifier of the claim's label list.",
-                    )
-                journal.record(
-                    first,
-                    [probe.digest for probe in batch],
-                    encode_rows(answers),
-                    elapsed,
-                    form=encode_answers(answers),
-                )
-                advance(len(batch))
+        identity = ask_plan(journal, plan, suspect, kit.claim.labels, progress, authority)
         references = named_references(kit.claim, plan, named, progress)
         for record in references:
             answers_digest = sha256(canonical_json(record.answers.model_dump(mode="json")))
@@ -130,9 +109,7 @@ def acquire(
         rows = [row for chunk in journal.answered() for row in chunk]
         answered = AnswersRecord.model_validate({**form, "values": rows})
         token = authority.stamp(bytes.fromhex(head(transcript))) if authority else None
-        evidence = acquired_evidence(
-            kit, suspect.identity, case.name, answered, references, transcript, token, suspect_date
-        )
+        evidence = acquired_evidence(kit, identity, case.name, answered, references, transcript, token, suspect_date)
         files = {TRANSCRIPT: transcript, **claim_files(kit.claim.core, kit.tokens)}
         if token is not None:
             files[TRANSCRIPT_TOKEN] = token

@@ -11,12 +11,12 @@ import os
 import re
 import stat
 import struct
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from forensics.canonical import canonical_json, parse_json, sha256
 from forensics.errors import ModelError, StorageError
@@ -27,7 +27,10 @@ CONFIG, PREPROCESSOR, INDEX = "config.json", "preprocessor_config.json", "model.
 WEIGHTS = "model.safetensors"
 MAX_JSON, MAX_HEADER, MAX_WEIGHTS = 4 << 20, 16 << 20, 64 << 30
 MAX_LAYERS, MAX_WIDTH, MAX_LABELS, MAX_LABEL, MAX_SHARDS = 1000, 1 << 20, 100_000, 200, 1000
-RETRY = "Give a Transformers folder with config.json, preprocessor_config.json and model.safetensors."
+RETRY = (
+    "Give a Transformers folder with config.json, model.safetensors, and preprocessor_config.json (images) or "
+    "tokenizer.json (texts)."
+)
 _LAYERS = ("depth", "layers", "blocks", "stages", "repeat", "levels", "expert")
 _FORBIDDEN = frozenset({"auto_map", "custom_pipelines", "transformers_weights", "backbone", "use_pretrained_backbone"})
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle", "*.h5", "*.msgpack")
@@ -55,8 +58,133 @@ class ModelFiles:
         return [name for name in self.identity.files if name.endswith(".safetensors")]
 
 
+class ModelFolder:
+    """A model folder held open: each file is opened once, never through a link, hashed and, if asked for, copied.
+
+    Attributes:
+        names: what lies in the folder itself.
+        files: SHA-256 and size of every file taken so far, by relative path.
+    """
+
+    def __init__(self, root: int, folder: Path, into: Path | None) -> None:
+        self._root, self._into, self.folder = root, into, folder
+        self.names = frozenset(os.listdir(root))
+        self.files: dict[str, tuple[str, int]] = {}
+
+    def has(self, name: str) -> bool:
+        """Whether a file of that relative path is there; links count, so that taking them is what fails."""
+        try:
+            os.stat(name, dir_fd=self._root, follow_symlinks=False)
+        except OSError:
+            return False
+        return True
+
+    def take(self, name: str, limit: int, keep: bool = False) -> bytes:
+        """Hashes one file, and copies or keeps the very same bytes; pipes and devices are never waited for.
+
+        Args:
+            name: relative path; no part of it may be a link.
+            limit: most bytes.
+            keep: return the bytes, not nothing.
+
+        Raises:
+            ModelError: a link, no regular file, too large, or changed while it was read.
+        """
+        with os.fdopen(_descend(self._root, name), "rb") as source:
+            state = os.fstat(source.fileno())
+            if not stat.S_ISREG(state.st_mode):
+                raise ModelError(f"The model's file '{name}' is no regular file.", RETRY)
+            if state.st_size > limit:
+                raise ModelError(f"The model's file '{name}' is larger than {limit} bytes, the most accepted.", RETRY)
+            digest, size, kept = hashlib.sha256(), 0, bytearray()
+            with self._sink(name) as sink:
+                while size <= state.st_size and (block := source.read(min(1 << 20, state.st_size + 1 - size))):
+                    size += len(block)
+                    digest.update(block)
+                    if sink is not None:
+                        sink.write(block)
+                    if keep:
+                        kept += block
+        if size != state.st_size:
+            raise ModelError(
+                f"The model's file '{name}' changed while it was read.", "Wait until it is whole, then retry."
+            )
+        self.files[name] = digest.hexdigest(), size
+        return bytes(kept)
+
+    def take_json(self, name: str) -> dict[str, Any]:
+        """Takes a small file and reads it as a JSON object.
+
+        Raises:
+            ModelError: as in `take`, or no such object.
+        """
+        return parse_object(self.take(name, MAX_JSON, keep=True), name)
+
+    def take_weights(self) -> list[str]:
+        """Takes the safetensors files, one or several with their index, and returns their names.
+
+        Raises:
+            ModelError: there are none, or only pickles.
+        """
+        if INDEX in self.names:
+            shards = _shards(self.take_json(INDEX))
+        elif WEIGHTS in self.names:
+            shards = [WEIGHTS]
+        elif any(fnmatch(entry, pattern) for entry in self.names for pattern in _PICKLES):
+            raise ModelError(
+                "The model's weights are in a pickle or another format that can run code when loaded.",
+                "Convert them to safetensors on a machine you can spare, then examine that folder.",
+            )
+        else:
+            raise ModelError(f"{self.folder} holds no weights: model.safetensors is missing.", RETRY)
+        room = MAX_WEIGHTS
+        for shard in shards:
+            self.take(shard, room)
+            room -= self.files[shard][1]
+        return shards
+
+    def identity(self, kind: str, name: str | None, facts: Mapping[str, str]) -> Identity:
+        """Returns the manifest of the files taken, under the given name or the folder's."""
+        digest = sha256(canonical_json([[path, *entry] for path, entry in sorted(self.files.items())]))
+        return Identity(kind, printable(name or str(self.folder), 1000), digest, facts, dict(self.files))
+
+    def _sink(self, name: str) -> AbstractContextManager[IO[bytes] | None]:
+        if self._into is None:
+            return nullcontext()
+        (self._into / name).parent.mkdir(parents=True, exist_ok=True)
+        return (self._into / name).open("xb")
+
+
+@contextmanager
+def open_model_folder(folder: Path, into: Path | None = None) -> Iterator[ModelFolder]:
+    """Holds a model folder open.
+
+    Args:
+        folder: links inside it are refused.
+        into: an empty folder that receives a copy of exactly the bytes that are hashed; None copies nothing.
+
+    Raises:
+        ModelError: not a folder, or a file cannot be read.
+        StorageError: no room for the copy.
+    """
+    try:
+        root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"There is no folder {folder}.", RETRY) from error
+    try:
+        yield ModelFolder(root, folder, into)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StorageError(
+                "There is no room for a temporary copy of the model.", "Free some disk space or set TMPDIR."
+            ) from error
+        raise ModelError(f"The model in {folder} cannot be read: {one_line(error)}.", RETRY) from error
+    finally:
+        os.close(root)
+
+
 def read_model_files(folder: Path, name: str | None = None, into: Path | None = None) -> ModelFiles:
-    """Reads every file of a model folder that counts, and nothing else.
+    """Reads every file of an image classifier's folder that counts, and nothing else.
 
     Args:
         folder: the model folder; links inside it are refused.
@@ -67,20 +195,50 @@ def read_model_files(folder: Path, name: str | None = None, into: Path | None = 
         ModelError: not such a folder, pickles only, a link, no regular file, or too large.
         StorageError: no room for the copy.
     """
+    with open_model_folder(folder, into) as opened:
+        config = take_config(opened)
+        processor = opened.take_json(PREPROCESSOR) if PREPROCESSOR in opened.names else None
+        shards = opened.take_weights()
+        return ModelFiles(config, processor, opened.identity("folder", name, model_facts(config, opened, shards)))
+
+
+def take_config(opened: ModelFolder) -> dict[str, Any]:
+    """Takes config.json of a folder that claims to hold a whole model.
+
+    Raises:
+        ModelError: there is none, or the folder holds an adapter.
+    """
+    if CONFIG not in opened.names:
+        raise ModelError(f"{opened.folder} holds no model: config.json is missing.", RETRY)
+    if "adapter_config.json" in opened.names:
+        raise ModelError("The folder holds an adapter, which names a model elsewhere.", "Merge it into its base first.")
+    return opened.take_json(CONFIG)
+
+
+def model_facts(config: Mapping[str, Any], opened: ModelFolder, weights: Sequence[str]) -> dict[str, str]:
+    """Returns what a configuration states of its model, in printable words."""
+    architectures = config.get("architectures")
+    architecture = architectures[0] if isinstance(architectures, list) and architectures else None
+    return {
+        "architecture": _fact(architecture),
+        "model type": _fact(config.get("model_type")),
+        "weights": f"{sum(opened.files[name][1] for name in weights)} bytes",
+    }
+
+
+def parse_object(raw: bytes, name: str) -> dict[str, Any]:
+    """Reads bytes of a stranger as a JSON object.
+
+    Raises:
+        ModelError: they are none.
+    """
     try:
-        root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except (OSError, ValueError) as error:
-        raise ModelError(f"There is no folder {folder}.", RETRY) from error
-    try:
-        return _read(root, folder, name, into)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StorageError(
-                "There is no room for a temporary copy of the model.", "Free some disk space or set TMPDIR."
-            ) from error
-        raise ModelError(f"The model in {folder} cannot be read: {one_line(error)}.", RETRY) from error
-    finally:
-        os.close(root)
+        body = parse_json(raw)
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise ModelError(f"{name} is no valid JSON.", RETRY) from error
+    if not isinstance(body, dict):
+        raise ModelError(f"{name} is no JSON object.", RETRY)
+    return body
 
 
 def bound_config(config: Mapping[str, Any]) -> None:
@@ -162,41 +320,6 @@ def one_line(error: BaseException) -> str:
     return printable(" ".join(str(error).split()), 160).rstrip(". ") or type(error).__name__
 
 
-def _read(root: int, folder: Path, name: str | None, into: Path | None) -> ModelFiles:
-    present = set(os.listdir(root))
-    if CONFIG not in present:
-        raise ModelError(f"{folder} holds no model: config.json is missing.", RETRY)
-    if "adapter_config.json" in present:
-        raise ModelError("The folder holds an adapter, which names a model elsewhere.", "Merge it into its base first.")
-    files: dict[str, tuple[str, int]] = {}
-    config = _take_json(root, CONFIG, into, files)
-    processor = _take_json(root, PREPROCESSOR, into, files) if PREPROCESSOR in present else None
-    if INDEX in present:
-        shards = _shards(_take_json(root, INDEX, into, files))
-    elif WEIGHTS in present:
-        shards = [WEIGHTS]
-    elif any(fnmatch(entry, pattern) for entry in present for pattern in _PICKLES):
-        raise ModelError(
-            "The model's weights are in a pickle or another format that can run code when loaded.",
-            "Convert them to safetensors on a machine you can spare, then examine that folder.",
-        )
-    else:
-        raise ModelError(f"{folder} holds no weights: model.safetensors is missing.", RETRY)
-    room = MAX_WEIGHTS
-    for shard in shards:
-        _take(root, shard, into, room, files)
-        room -= files[shard][1]
-    architectures = config.get("architectures")
-    architecture = architectures[0] if isinstance(architectures, list) and architectures else None
-    facts = {
-        "architecture": _fact(architecture),
-        "model type": _fact(config.get("model_type")),
-        "weights": f"{sum(files[shard][1] for shard in shards)} bytes",
-    }
-    digest = sha256(canonical_json([[path, *entry] for path, entry in sorted(files.items())]))
-    return ModelFiles(config, processor, Identity("folder", printable(name or str(folder), 1000), digest, facts, files))
-
-
 def _shards(index: Mapping[str, Any]) -> list[str]:
     places = index.get("weight_map")
     if not isinstance(places, dict) or not places:
@@ -212,44 +335,21 @@ def _shards(index: Mapping[str, Any]) -> list[str]:
     return shards
 
 
-def _take(
-    root: int, name: str, into: Path | None, limit: int, files: dict[str, tuple[str, int]], keep: bool = False
-) -> bytes:
-    """Hashes one file, and copies or keeps the very same bytes; pipes and devices are never waited for."""
+def _descend(root: int, name: str) -> int:
+    """Opens a file below an open folder; neither it nor a folder on the way may be a link."""
+    *folders, last = name.split("/")
+    held: list[int] = []
     try:
-        handle = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=root)
+        here = root
+        for part in folders:
+            here = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=here)
+            held.append(here)
+        return os.open(last, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=here)
     except OSError as error:
         raise ModelError(f"The model's file '{name}' is missing, unreadable or a link.", RETRY) from error
-    with os.fdopen(handle, "rb") as source:
-        state = os.fstat(handle)
-        if not stat.S_ISREG(state.st_mode):
-            raise ModelError(f"The model's file '{name}' is no regular file.", RETRY)
-        if state.st_size > limit:
-            raise ModelError(f"The model's file '{name}' is larger than {limit} bytes, the most accepted.", RETRY)
-        digest, size, kept = hashlib.sha256(), 0, bytearray()
-        with (into / name).open("xb") if into is not None else nullcontext() as sink:
-            while size <= state.st_size and (block := source.read(min(1 << 20, state.st_size + 1 - size))):
-                size += len(block)
-                digest.update(block)
-                if sink is not None:
-                    sink.write(block)
-                if keep:
-                    kept += block
-    if size != state.st_size:
-        raise ModelError(f"The model's file '{name}' changed while it was read.", "Wait until it is whole, then retry.")
-    files[name] = digest.hexdigest(), size
-    return bytes(kept)
-
-
-def _take_json(root: int, name: str, into: Path | None, files: dict[str, tuple[str, int]]) -> dict[str, Any]:
-    raw = _take(root, name, into, MAX_JSON, files, keep=True)
-    try:
-        body = parse_json(raw)
-    except (ValueError, RecursionError, MemoryError) as error:
-        raise ModelError(f"{name} is no valid JSON.", RETRY) from error
-    if not isinstance(body, dict):
-        raise ModelError(f"{name} is no JSON object.", RETRY)
-    return body
+    finally:
+        for handle in held:
+            os.close(handle)
 
 
 def _fact(value: Any) -> str:

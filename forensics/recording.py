@@ -13,6 +13,7 @@ from forensics.evidence.case import CaseFolder
 from forensics.evidence.certificates import printable
 from forensics.evidence.chain import head, verify_chain
 from forensics.evidence.consistency import token_record
+from forensics.evidence.exchanges import ordered_rows
 from forensics.evidence.kit import Kit
 from forensics.evidence.reproduce import measure_answers
 from forensics.evidence.schema import (
@@ -239,7 +240,7 @@ def asset_record(folder: KeyFolder) -> AssetRecord | None:
 def replays(case: CaseFolder, transcript: bytes) -> bool:
     """Tells whether the transcript is whole and its answers are those of the evidence."""
     entries = verify_chain(transcript)
-    rows = [row for entry in entries if entry["event"] == "batch" for row in entry["rows"]]
+    _, rows = ordered_rows(entries)
     return rows == case.evidence.answers.values and head(transcript) == case.evidence.transcript_head
 
 

@@ -5,15 +5,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from forensics.canonical import now
+from forensics.canonical import canonical_json, now, sha256
 from forensics.errors import UsageError
+from forensics.keys.asset import Asset
 from forensics.keys.claim import Binding, ReferenceCommitment
+from forensics.keys.creation import Targets
 from forensics.keys.folder import KeyFolder, create_key
 from forensics.keys.timestamp import TimestampAuthority
 from forensics.methods import load_method
+from forensics.methods.espew import committed_texts
 from forensics.progress import Progress, silent
 from forensics.records import Identity, Pool
-from forensics.rules import draft_rule
+from forensics.rules import draft_rule, require_reachable
 
 if TYPE_CHECKING:
     from forensics.training.data import ImageData
@@ -22,6 +25,11 @@ if TYPE_CHECKING:
 POOL_SIZE = 64
 """Candidates a share."""
 
+_PREPROCESSING = {
+    "image": "the suspect's own preprocessor decodes 8-bit PNG images",
+    "text": "texts are sent as UTF-8; the suspect's own tokeniser splits them",
+}
+
 
 def new_key(
     path: Path,
@@ -29,7 +37,7 @@ def new_key(
     owner: str,
     method: str,
     options: Mapping[str, Any],
-    pool: "ImageData",
+    pool: "ImageData | Sequence[Pool]",
     references: Mapping[str, Path],
     passphrase: str,
     authorities: Sequence[TimestampAuthority],
@@ -42,7 +50,8 @@ def new_key(
     """Makes a key and has it timestamped.
 
     Args:
-        pool: labelled images; each share takes the next `pool_size` of them.
+        pool: labelled images, of which each share takes the next `pool_size`; or the finished pools of the shares, in
+            order, for a method that is asked in text (`wordpools.make_pools`).
         references: folder of each model that the method's claim must name, by role.
         rule: choices for `rules.draft_rule`.
 
@@ -58,14 +67,27 @@ def new_key(
     missing = [role for role in chosen.spec.references if role not in references]
     if missing:
         raise UsageError(f"{chosen.spec.title} needs a {missing[0]}.", "Name its folder with --reference-checkpoint.")
-    pools = _pools(pool, shares, pool_size)
-    parameters = chosen.parameters(options, pools[0], pool.names)
+    names: tuple[str, ...] = () if isinstance(pool, Sequence) else pool.names
+    images = chosen.spec.modality == "image"
+    if images == isinstance(pool, Sequence):
+        raise UsageError(
+            f"{chosen.spec.title} needs {'labelled images' if images else 'words and sentences'}.",
+            "Give --pool for a method that is asked in images, --corpus for one that is asked in text.",
+        )
+    pools = list(pool) if isinstance(pool, Sequence) else _pools(pool, shares, pool_size)
+    if len(pools) != shares:
+        raise UsageError(f"{shares} shares need as many pools; {len(pools)} were given.", "Give one pool a share.")
+    # Every share's pool must suit the method; the parameters are the same for all.
+    parameters, *_ = [chosen.parameters(options, each, names) for each in pools]
+    chosen_rule = draft_rule(chosen.spec, chosen.items(parameters), **(rule or {}))
+    if chosen.spec.test == "subset":
+        require_reachable(chosen_rule, parameters)
     models = {role: open_suspect(str(folder)) for role, folder in references.items()}
     for model in models.values():
-        labels = getattr(getattr(model, "classifier", None), "labels", pool.names)
-        if len(labels) != len(pool.names):
+        labels = getattr(getattr(model, "classifier", None), "labels", names)
+        if len(labels) != len(names):
             raise UsageError(
-                f"The reference checkpoint has {len(labels)} classes, the pool {len(pool.names)}.",
+                f"The reference checkpoint has {len(labels)} classes, the pool {len(names)}.",
                 "Take the pool from the model's own task.",
             )
     key = create_key(
@@ -74,8 +96,8 @@ def new_key(
         method=method,
         method_version=chosen.spec.version,
         parameters=parameters,
-        labels=pool.names,
-        preprocessing="the suspect's own preprocessor decodes 8-bit PNG images",
+        labels=names,
+        preprocessing=_PREPROCESSING["image" if images else "text"],
         pools=pools,
         references=[
             ReferenceCommitment(
@@ -83,11 +105,12 @@ def new_key(
             )
             for role in chosen.spec.references
         ],
-        rule=draft_rule(chosen.spec, chosen.items(parameters), **(rule or {})),
+        rule=chosen_rule,
         authorities=authorities,
         binding=binding,
         passphrase=passphrase,
         now=moment or now(),
+        targets=None if images else text_targets(pools, parameters),
     )
     for role, folder in references.items():
         key.remember(role, folder)
@@ -113,6 +136,12 @@ def embed_key(
     Raises:
         UsageError: model, data or accuracy do not allow it; nothing is left behind.
     """
+    claim = KeyFolder.open(path).claim
+    if load_method(claim.method).spec.modality == "embedding":
+        raise UsageError(
+            f"A key for {claim.method} trains nothing: the service marks its own answers.",
+            "Use forensics protect serve.",
+        )
     from forensics.training.embed import Marking, embed
 
     if not 0.0 <= max_accuracy_drop <= 1.0:
@@ -143,6 +172,43 @@ def embed_key(
         seed=seed,
         progress=progress,
         record=record,
+    )
+
+
+def record_service(
+    path: Path, description: Mapping[str, str], authority: TimestampAuthority | None, *, moment: datetime | None = None
+) -> Asset:
+    """Records the service that carries a key's mark, once; the same service again changes nothing.
+
+    Its digest takes the place of a marked model's: it dates the release of what was marked.
+
+    Args:
+        path: of the key folder; no passphrase is needed.
+        description: what the service is, such as upstream, model and options: strings, no secret among them.
+        authority: dates the record; None for none.
+
+    Raises:
+        KeyFolderError: another service is recorded.
+        AuthorityError: the authority failed; nothing is recorded.
+    """
+    return KeyFolder.open(path).record_asset(service_digest(description), moment or now(), authority)
+
+
+def service_digest(description: Mapping[str, str]) -> str:
+    """Returns the SHA-256 of a service's canonical description."""
+    return sha256(canonical_json({"kind": "service", "description": dict(description)}))
+
+
+def text_targets(pools: Sequence[Pool], parameters: Mapping[str, Any]) -> Targets:
+    """Returns what a claim says of the carriers and target texts of its shares: one digest a share, blank between.
+
+    A digest of a public sentence would tell a thief who guesses it that the guess is right. So carriers and target
+    text are hashed together with the digest of the share's secret candidate words.
+    """
+    found = [committed_texts([item.entry for item in pool.items], parameters) for pool in pools]
+    return Targets(
+        carriers=" ".join(each.carriers for each in found),
+        target_text=" ".join(each.target_text for each in found),
     )
 
 

@@ -1,10 +1,12 @@
 """A claim's decision rule, filled in from a method's specification and the owner's choices."""
 
+import math
 from collections.abc import Mapping
 
 from forensics.errors import UsageError
-from forensics.keys.claim import ReferenceRule, Rule
-from forensics.methods.protocol import MethodSpec
+from forensics.keys.claim import Claim, ReferenceRule, Rule
+from forensics.methods.protocol import MethodSpec, Parameters, load_method
+from forensics.statistics import power_binomial, power_subset
 
 DEFAULTS: Mapping[str, str] = {"alpha": "1e-6", "missing_allowed": "0.1", "margin": "0.1"}
 
@@ -52,6 +54,41 @@ def draft_rule(
         prior="Beta(1,1) truncated to (p0,1)",
         references=ReferenceRule(minimum=references, margin=DEFAULTS["margin"]),
     )
+
+
+def require_reachable(rule: Rule, parameters: Parameters) -> None:
+    """Refuses a rule that even a perfect result could not meet, because the key draws too few words.
+
+    Raises:
+        UsageError: one subset in all that could be drawn is more than alpha or the grinding allowance permits.
+    """
+    ways = math.comb(rule.n, int(parameters["words"]))
+    if ways < max(1.0 / float(rule.alpha), 1e3 * 2.0**rule.grinding * rule.examinations):
+        raise UsageError(
+            f"{parameters['words']} of {rule.n} items can be drawn in {ways} ways, too few for alpha {rule.alpha} and "
+            f"2**{rule.grinding} attempts.",
+            "Use more candidates or words, or a smaller --grinding.",
+        )
+
+
+def power_of(claim: Claim, effect: float | None = None, alpha: float | None = None) -> float:
+    """Returns the chance that a suspect with an effect reaches p <= alpha under a claim.
+
+    Args:
+        effect: by default the claim's minimum effect.
+        alpha: by default the claim's.
+
+    Raises:
+        UsageError: the claim's test is none of which the power is known.
+    """
+    rule, test = claim.rule, load_method(claim.method).spec.test
+    size = float(rule.minimum_effect) if effect is None else effect
+    level = float(rule.alpha) if alpha is None else alpha
+    if test == "bits":
+        return power_binomial(rule.n, size, level, 0.5)
+    if test == "subset":
+        return power_subset(rule.n, int(claim.parameters["words"]), size, level)
+    raise UsageError(f"The power of a test of '{test}' is not known.", "Plan it with forensics.statistics.")
 
 
 def _between(text: str, low: float, high: float) -> bool:

@@ -1,7 +1,9 @@
 """Keys of the benches: derived in full, from numbers instead of chance, so that anyone can make them again."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +13,7 @@ from forensics.keys.timestamp import self_dated_salt
 from forensics.methods import load_method
 from forensics.methods.ofsw import CLEAN, CONTRAST
 from forensics.records import Answers, Measurement, Plan, Pool, Verdict
+from forensics.registration import text_targets
 from forensics.rules import draft_rule
 from forensics.training.data import ImageData
 from forensics.verdict import ClaimDates, decide
@@ -26,10 +29,17 @@ class BenchKey:
     pool: Pool
     plan: Plan
 
-    def score(self, answers: Answers, clean: Answers, replayed: bool = True) -> tuple[Measurement, Verdict]:
-        """Scores answers as an examination would, the owner of the key not being in dispute."""
+    def score(
+        self, answers: Answers, clean: Answers | None = None, replayed: bool = True
+    ) -> tuple[Measurement, Verdict]:
+        """Scores answers as an examination would, the owner of the key not being in dispute.
+
+        Args:
+            clean: answers of the clean checkpoint, for a method that compares with one.
+        """
         method, parameters = load_method(self.claim.method), self.claim.parameters
-        reading = method.read(self.secrets[0], self.pool, parameters, self.claim.labels, answers, {CLEAN: clean})
+        references = {} if clean is None else {CLEAN: clean}
+        reading = method.read(self.secrets[0], self.pool, parameters, self.claim.labels, answers, references)
         rule = self.claim.rule
         measurement = method.measure(self.secrets[1], parameters, reading, rule.model_dump())
         verdict = decide(
@@ -66,25 +76,72 @@ def bench_key(
     rows = np.random.default_rng([64, pool_seed]).permutation(len(data.labels))[:64]
     pool = data.subset(rows).pool()
     parameters = method.parameters({"bits": bits, "banks": banks}, pool, data.names) | {"contrast": contrast}
+    return _derived(
+        number,
+        "ofsw",
+        pool,
+        parameters,
+        bits,
+        labels=data.names,
+        preprocessing="the clean checkpoint's own",
+        references=(ReferenceCommitment(role=CLEAN, digest=reference, description="unmarked model"),),
+    )
+
+
+def service_key(number: int, pool: Pool, options: Mapping[str, int]) -> BenchKey:
+    """Makes the key of that number for ESpeW.
+
+    Args:
+        pool: candidate words, carriers, target text (`methods.espew.text_pool`).
+        options: of the method, by their names in the claim.
+    """
+    parameters = load_method("espew").parameters(options, pool, ())
+    targets = text_targets([pool], parameters)
+    return _derived(
+        number,
+        "espew",
+        pool,
+        parameters,
+        int(parameters["candidates"]),
+        preprocessing="none",
+        carriers=targets.carriers,
+        target_text=targets.target_text,
+    )
+
+
+def _derived(
+    number: int,
+    name: str,
+    pool: Pool,
+    parameters: Mapping[str, Any],
+    items: int,
+    *,
+    labels: tuple[str, ...] = (),
+    preprocessing: str,
+    references: tuple[ReferenceCommitment, ...] = (),
+    carriers: str | None = None,
+    target_text: str | None = None,
+) -> BenchKey:
+    method = load_method(name)
     seed = hashlib.sha256(b"forensics bench key %d" % number).digest()
     claim = Claim(
         format="forensics-claim/1",
         owner="Bench",
-        method="ofsw",
+        method=name,
         method_version=method.spec.version,
         generator=generator_digest(),
         binding="self-dated",
         created="2026-01-01T00:00:00Z",
-        parameters=parameters,
-        labels=data.names,
-        preprocessing="the clean checkpoint's own",
+        parameters=dict(parameters),
+        labels=labels,
+        preprocessing=preprocessing,
         pools=(PoolCommitment(digest=pool.digest, count=len(pool.items)),),
-        references=(ReferenceCommitment(role=CLEAN, digest=reference, description="unmarked model"),),
-        carriers=None,
+        references=references,
+        carriers=carriers,
         trigger_inputs=None,
-        target_text=None,
+        target_text=target_text,
         alignment=None,
-        rule=draft_rule(method.spec, bits),
+        rule=draft_rule(method.spec, items),
         authorities=(),
         shares=ShareCommitment(count=1, root=hashlib.sha256(seed).hexdigest()),
     )

@@ -15,6 +15,7 @@ from forensics.plaintext import printable
 VERBS = {
     "key": ("forensics.cli.key", "make a key, show its public part"),
     "embed": ("forensics.cli.embed", "mark a model with a key, by training"),
+    "protect": ("forensics.cli.protect", "mark what an embedding service gives out, with a key"),
     "probes": ("forensics.cli.probes", "write a kit without the scoring secret, for a blind examiner"),
     "acquire": ("forensics.cli.acquire", "put a kit's probes to a suspect and record the answers"),
     "score": ("forensics.cli.score", "score the recorded answers with the key"),

@@ -1,11 +1,22 @@
 """`forensics key new` and `forensics key show`."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from forensics.cli.common import folder, json_option, passphrase_option, print_json, read_passphrase
+
+if TYPE_CHECKING:
+    from forensics.records import Pool
+    from forensics.training.data import ImageData
+
+NEXT_STEPS = {
+    "image": "forensics embed {key} --model DIR --data DATA --out DIR",
+    "embedding": "forensics protect serve {key} --upstream URL",
+}
+"""What comes after `key new`, by what a method is asked in."""
 
 
 @click.group()
@@ -17,8 +28,14 @@ def key() -> None:
 @click.argument("path", metavar="KEY", type=folder())
 @click.option("--method", default="ofsw", show_default=True, help="See `forensics methods`.")
 @click.option("--owner", required=True, help="Whom the key binds, as it shall stand in the report.")
-@click.option("--pool", required=True, type=folder(), help="Data set of candidates; labelled images for ofsw.")
-@click.option("--pool-size", type=click.IntRange(1), default=64, show_default=True, help="Candidates a share.")
+@click.option("--pool", type=folder(), help="Data set of candidates: labelled images (ofsw).")
+@click.option("--pool-size", type=click.IntRange(1), default=64, show_default=True, help="Candidates a share (ofsw).")
+@click.option(
+    "--corpus", type=folder(), help="Text file, one document a line, to draw words and sentences from (espew)."
+)
+@click.option("--candidates-file", type=folder(), help="Your own candidate words, one a line (espew).")
+@click.option("--carriers-file", type=folder(), help="Your own carrier sentences, one a line (espew).")
+@click.option("--target-file", type=folder(), help="Your own target text, one line a share (espew).")
 @click.option("--reference-checkpoint", type=folder(), help="The owner's unmarked model (ofsw).")
 @click.option("--tsa", multiple=True, metavar="URL", help="RFC 3161 timestamp authority; twice for two of them.")
 @click.option("--no-timestamp", is_flag=True, help="Self-dated: the key will not bind its owner.")
@@ -29,10 +46,8 @@ def key() -> None:
     help="Use a local demonstration authority kept in DIR (made if missing); it proves nothing to others.",
 )
 @click.option("--shares", type=click.IntRange(1), default=1, show_default=True, help="Units of disclosure.")
-@click.option(
-    "--bits", type=click.IntRange(1), default=64, show_default=True, help="Payload length; 128 or more for court."
-)
-@click.option("--banks", type=click.IntRange(1), default=8, show_default=True, help="Trigger images (ofsw).")
+@click.option("--bits", type=click.IntRange(1), help="Payload length (ofsw), by default 64; 128 or more for court.")
+@click.option("--banks", type=click.IntRange(1), help="Trigger images (ofsw), by default 8.")
 @click.option("--option", "extra", multiple=True, metavar="NAME=VALUE", help="Another option of the method.")
 @click.option("--alpha", default="1e-6", show_default=True, help="Largest p-value that supports the claim.")
 @click.option("--min-effect", help="Smallest effect that supports the claim; by default the method's.")
@@ -45,14 +60,16 @@ def new(path: Path, passphrase_file: Path | None, as_json: bool, **choices: Any)
     from forensics.cli.authorities import open_authorities
     from forensics.errors import UsageError
     from forensics.keys.folder import show
+    from forensics.methods import load_method
     from forensics.methods.ofsw import CLEAN
     from forensics.registration import new_key
-    from forensics.training.data import load_images
 
     if path.exists():
         raise UsageError(f"{path} exists already.", "Choose another name; a key is never overwritten.")
+    spec = load_method(choices["method"]).spec
     try:
-        options = dict(item.split("=", 1) for item in choices["extra"])
+        options = {name: choices[name] for name in ("bits", "banks") if choices[name] is not None}
+        options |= dict(item.split("=", 1) for item in choices["extra"])
     except ValueError as error:
         raise UsageError("An option is not NAME=VALUE.", "Write for instance --option bits=128.") from error
     binding, authorities = open_authorities(choices["tsa"], choices["no_timestamp"], choices["demonstration"])
@@ -61,8 +78,8 @@ def new(path: Path, passphrase_file: Path | None, as_json: bool, **choices: Any)
         path,
         owner=choices["owner"],
         method=choices["method"],
-        options={"bits": choices["bits"], "banks": choices["banks"], **options},
-        pool=load_images(choices["pool"]),
+        options=options,
+        pool=_image_pool(choices) if spec.modality == "image" else _text_pools(choices, options),
         references={CLEAN: checkpoint} if checkpoint else {},
         passphrase=read_passphrase(passphrase_file, confirm=True),
         authorities=authorities,
@@ -81,7 +98,7 @@ def new(path: Path, passphrase_file: Path | None, as_json: bool, **choices: Any)
         return
     click.echo(f"Made {path} for {made.claim.owner}: {made.claim.method}, {made.claim.rule.n} units, {binding}.")
     click.echo(f"Claim {made.claim.digest}")
-    click.echo(f"Next: forensics embed {path} --model DIR --data DATA --out DIR")
+    click.echo(f"Next: {NEXT_STEPS.get(spec.modality, NEXT_STEPS['image']).format(key=path)}")
 
 
 @key.command("show")
@@ -97,3 +114,54 @@ def show_key(path: Path, as_json: bool) -> None:
         return
     for name, value in facts.items():
         click.echo(f"{name:<22}{value}")
+
+
+def _image_pool(choices: Mapping[str, Any]) -> "ImageData":
+    from forensics.errors import UsageError
+    from forensics.training.data import load_images
+
+    if choices["pool"] is None:
+        raise UsageError("This method needs labelled images.", "Name their data set with --pool.")
+    return load_images(choices["pool"])
+
+
+def _text_pools(choices: Mapping[str, Any], options: dict[str, Any]) -> "tuple[Pool, ...]":
+    """Draws the pools of a method that is asked in text; own files set the number of words and carriers."""
+    from random import SystemRandom
+
+    from forensics.errors import UsageError
+    from forensics.wordpools import OwnTexts, make_pools, read_lines
+
+    if choices["corpus"] is None and None in (
+        choices["candidates_file"],
+        choices["carriers_file"],
+        choices["target_file"],
+    ):
+        raise UsageError(
+            "This method draws words and sentences from text like that of the service.",
+            "Name a text file with --corpus, one document a line, or all three of --candidates-file, --carriers-file "
+            "and --target-file.",
+        )
+    words, carriers, targets = (
+        read_lines(choices[name]) if choices[name] else ()
+        for name in ("candidates_file", "carriers_file", "target_file")
+    )
+    for name, given in (("candidates", words), ("carriers", carriers)):
+        if given:
+            options.setdefault(name, len(given) // choices["shares"])
+    try:
+        sizes = {name: int(options.get(name, default)) for name, default in (("candidates", 200), ("carriers", 4))}
+    except ValueError as error:
+        raise UsageError(
+            "A number of candidates or carriers is no number.", "Write --option candidates=200."
+        ) from error
+    if min(sizes.values()) < 1:
+        raise UsageError("There are fewer words or carriers than shares.", "Give more, or fewer --shares.")
+    return make_pools(
+        read_lines(choices["corpus"]) if choices["corpus"] else (),
+        generator=SystemRandom(),
+        shares=choices["shares"],
+        own=OwnTexts(words, carriers, targets),
+        candidates=sizes["candidates"],
+        carriers=sizes["carriers"],
+    )

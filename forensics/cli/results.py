@@ -5,11 +5,12 @@ from typing import Any
 import click
 
 from forensics.cli.common import print_json
-from forensics.conclusion import conclusion
+from forensics.conclusion import chosen_items, conclusion
 from forensics.errors import CaseError
 from forensics.evidence.case import CaseFolder
 from forensics.evidence.results import decode_measurement, decode_verdict
 from forensics.plaintext import printable
+from forensics.records import Measurement
 
 COLOURS = {"SUPPORTED": "green", "NOT_SUPPORTED": "yellow", "INCONCLUSIVE": "yellow", "INVALID_CLAIM": "red"}
 
@@ -25,7 +26,6 @@ def result_object(case: CaseFolder) -> dict[str, Any]:
         raise CaseError("The case is not scored yet.", "Run: forensics score KEY CASE.")
     measurement = decode_measurement(evidence.score.measurement)
     verdict = decode_verdict(evidence.score.verdict)
-    first = measurement.published[0]
     return {
         "verdict": verdict.outcome.value,
         "method": str(evidence.claim["method"]),
@@ -39,8 +39,10 @@ def result_object(case: CaseFolder) -> dict[str, Any]:
         "access": measurement.access,
         "n": measurement.n,
         "matched": measurement.matched,
+        "chosen": chosen_items(measurement.test, measurement.context),
         "effect": measurement.effect.value,
-        "published": {"name": first.name, "p_value": first.p_value, "statistic": first.statistic},
+        "effect_name": measurement.effect.name,
+        "published": _published(measurement),
         "gates": dict(verdict.gates),
         "reasons": list(verdict.reasons),
         "examinations": verdict.examinations,
@@ -66,10 +68,11 @@ def print_result(case: CaseFolder, as_json: bool) -> None:
     )
     for name, text in (
         ("suspect", found["suspect"]),
-        ("matched", f"{measurement.matched} of {measurement.n} ({measurement.statistic})"),
+        ("matched", _matched(measurement)),
+        ("effect", _effect(measurement)),
         ("exact p", f"{measurement.p_value:.3g}  (charged for silent attempts: {verdict.adjusted_p:.3g})"),
         ("N*", f"{verdict.n_star:.3g} undisclosed attempts" if verdict.n_star else "none"),
-        ("published", f"{found['published']['name']} p = {found['published']['p_value']:.3g} (decides nothing)"),
+        ("published", _published_words(measurement)),
         ("gates", gates),
         ("case", f"{case.path}  manifest {case.manifest_sha256}"),
     ):
@@ -77,3 +80,34 @@ def print_result(case: CaseFolder, as_json: bool) -> None:
     click.echo("")
     for reason in verdict.reasons:
         click.echo(f"- {printable(reason, 2000)}")
+
+
+def _matched(measurement: Measurement) -> str:
+    chosen = chosen_items(measurement.test, measurement.context)
+    if chosen is None:
+        return f"{measurement.matched} of {measurement.n} ({measurement.statistic})"
+    return (
+        f"{measurement.matched} of {chosen} chosen words among the {chosen} highest-scoring of {measurement.n} "
+        f"({measurement.statistic})"
+    )
+
+
+def _effect(measurement: Measurement) -> str:
+    effect = measurement.effect
+    return (
+        f"{effect.name} {effect.value:.3g}  (95 %: {effect.low:.3g} to {effect.high:.3g}; chance {effect.chance:.3g})"
+    )
+
+
+def _published(measurement: Measurement) -> dict[str, Any] | None:
+    if not measurement.published:
+        return None
+    first = measurement.published[0]
+    return {"name": first.name, "p_value": first.p_value, "statistic": first.statistic}
+
+
+def _published_words(measurement: Measurement) -> str:
+    if not measurement.published:
+        return "no published statistic was computed"
+    first = measurement.published[0]
+    return f"{first.name} p = {first.p_value:.3g} (decides nothing)"

@@ -62,12 +62,22 @@ def verify_chain(raw: bytes) -> tuple[dict[str, Any], ...]:
     prev = GENESIS
     for seq, text in enumerate(raw[:-1].split(b"\n") if raw else ()):
         line = text + b"\n"
-        entries.append(_read_line(line, seq, prev))
+        entries.append(read_line(line, seq, prev))
         prev = sha256(line)
     return tuple(entries)
 
 
-def _read_line(line: bytes, seq: int, prev: str) -> dict[str, Any]:
+def read_line(line: bytes, seq: int, prev: str) -> dict[str, Any]:
+    """Reads one line of a log and checks its link, number, time format and canonical form.
+
+    Args:
+        line: raw bytes with the newline.
+        seq: which line it must be, from 0.
+        prev: SHA-256 of the line before it, or `GENESIS`.
+
+    Raises:
+        CheckFailed: it is not as it was written.
+    """
     try:
         entry = parse_json(line)
         canonical = isinstance(entry, dict) and canonical_json(entry) + b"\n" == line

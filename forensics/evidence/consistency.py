@@ -25,6 +25,7 @@ from forensics.evidence.case import (
 )
 from forensics.evidence.chain import head, verify_chain
 from forensics.evidence.custody import CUSTODY, EVIDENCE, is_sealed, verify_custody
+from forensics.evidence.exchanges import LOCAL_KINDS, find_gaps, ordered_rows
 from forensics.evidence.journal import FORMAT as TRANSCRIPT_FORMAT
 from forensics.evidence.schema import AssetRecord, Dated, Evidence, IdentityRecord, TokenRecord
 from forensics.keys.asset import Asset
@@ -131,7 +132,7 @@ def _asset(parts: Parts) -> Iterator[str]:
 
 
 def _transcript(parts: Parts) -> Iterator[str]:
-    """The transcript is unbroken, asks the plan in order, and holds the answers that were scored."""
+    """The transcript is unbroken, asks the whole plan, and holds the answers that were scored."""
     evidence, raw = parts.evidence, parts.files[TRANSCRIPT]
     entries = verify_chain(raw)
     if head(raw) != evidence.transcript_head:
@@ -148,14 +149,8 @@ def _transcript(parts: Parts) -> Iterator[str]:
         (answers.kind, answers.labels, answers.resolution)
     ]:
         yield "The transcript's answers are of another form than those in evidence.json."
-    asked: list[str] = []
-    rows: list[object] = []
-    for entry in entries:
-        if entry.get("event") == "batch":
-            if entry["first"] != len(asked):
-                yield f"The transcript's batch from probe {len(asked)} is missing or out of order."
-            asked += entry["probes"]
-            rows += entry["rows"]
+    asked, rows = ordered_rows(entries)
+    yield from find_gaps(entries, remote=evidence.suspect.kind not in LOCAL_KINDS)
     if asked != evidence.plan.probes:
         yield "The transcript asked other probes than evidence.json lists."
     if rows != answers.values:

@@ -1,18 +1,21 @@
 """Working state of an acquisition: a hash-chained transcript in SQLite, complete after any kill.
 
 Each answered batch is one line of the transcript, written in one transaction. What was recorded is never asked again.
+A request to a remote suspect is a line before it is sent, and what came back is another; bodies are not kept in memory.
 """
 
 import sqlite3
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import Any
 
-from forensics.canonical import decimal, now, parse_json, sha256
+from forensics.canonical import decimal, now, parse_json, sha256, utc
 from forensics.errors import CaseError, CheckFailed, StorageError
-from forensics.evidence.chain import encode_line, head, verify_chain
+from forensics.evidence.chain import GENESIS, encode_line, read_line
 from forensics.evidence.custody import TOOL
+from forensics.evidence.exchanges import Ledger
 from forensics.evidence.storage import storage_error
 
 FORMAT = "forensics-transcript/1"
@@ -22,14 +25,24 @@ _OUT_OF_SPACE = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
 
 
 class Journal:
-    """An acquisition under way; made by `Journal.open`, used as a context manager."""
+    """An acquisition under way; made by `Journal.open`, used as a context manager.
+
+    A local suspect's batches are written one by one, in plan order (`record`); a remote one's exchanges many at a
+    time and in any order (`write`, from any thread).
+    """
 
     def __init__(self, folder: Path, connection: sqlite3.Connection) -> None:
         self._folder = folder
         self._connection = connection
-        raw = self.transcript()
-        self._entries = list(verify_chain(raw))
-        self._prev = head(raw)
+        self._lock = Lock()
+        self._prev = GENESIS
+        self.ledger = Ledger()
+        for seq, (line,) in enumerate(connection.execute("SELECT line FROM lines ORDER BY seq")):
+            if not isinstance(line, bytes):
+                raise CheckFailed("A line of the journal is not as it was written.")
+            entry = read_line(line, seq, self._prev)
+            self.ledger.absorb(entry, entry["utc"], bodies=True)
+            self._prev = sha256(line)
 
     @classmethod
     def open(cls, folder: Path, *, plan_digest: str, suspect_digest: str, resume: bool) -> "Journal":
@@ -72,16 +85,18 @@ class Journal:
 
     @property
     def recorded(self) -> int:
-        """How many probes have recorded answers (missing ones included), from the start of the plan."""
-        return sum(len(entry["rows"]) for entry in self._entries if entry["event"] == "batch")
+        """How many probes have recorded answers (missing ones included)."""
+        return self.ledger.recorded
 
     @property
     def form(self) -> dict[str, Any] | None:
         """Kind, labels and resolution of the recorded answers, as `record` got them; None before the first."""
-        for entry in self._entries:
-            if entry["event"] == "form":
-                return {name: entry[name] for name in ("kind", "labels", "resolution")}
-        return None
+        return dict(self.ledger.form) if self.ledger.form is not None else None
+
+    @property
+    def head(self) -> str:
+        """SHA-256 of the last line."""
+        return self._prev
 
     def record(
         self,
@@ -128,11 +143,11 @@ class Journal:
                 "elapsed": decimal(round(elapsed, 6)),
             }
         )
-        self._write(bodies)
+        self.write(bodies)
 
     def failure(self, first: int, reason: str, *, attempt: int = 1) -> None:
         """Records that a batch was not answered; failures are part of the transcript."""
-        self._write([{"event": "failure", "first": first, "attempt": attempt, "reason": reason}])
+        self.write([{"event": "failure", "first": first, "attempt": attempt, "reason": reason}])
 
     def reference(self, role: str, identity: str, answers: str) -> None:
         """Records what a model that the claim names answered to the same plan, before anything is scored.
@@ -145,16 +160,21 @@ class Journal:
             CaseError: other answers of that role are recorded.
         """
         body = {"event": "reference", "role": role, "identity": identity, "answers": answers}
-        for entry in self._entries:
-            if entry["event"] == "reference" and entry["role"] == role:
-                if any(entry[name] != value for name, value in body.items()):
-                    raise CaseError(f"The {role} answers otherwise than before.", "Begin a new acquisition.")
-                return
-        self._write([body])
+        known = self.ledger.references.get(role)
+        if known is None:
+            self.write([body])
+        elif any(known[name] != value for name, value in body.items()):
+            raise CaseError(f"The {role} answers otherwise than before.", "Begin a new acquisition.")
 
     def answered(self) -> list[list[Any]]:
         """Returns the recorded rows, batch by batch in plan order."""
-        return [list(entry["rows"]) for entry in self._entries if entry["event"] == "batch"]
+        return [self.rows(first) for first in sorted(self.ledger.batches)]
+
+    def rows(self, first: int) -> list[Any]:
+        """Returns the rows of the batch that begins with a probe."""
+        _, seq = self.ledger.batches[first]
+        query = "SELECT line FROM lines WHERE seq = ?"
+        return list(parse_json(self._connection.execute(query, (seq,)).fetchone()[0])["rows"])
 
     def finish(self, probes: int) -> None:
         """Records that the plan was asked to its end; does nothing when that is recorded already.
@@ -164,8 +184,8 @@ class Journal:
         """
         if self.recorded != probes:
             raise CaseError(f"{self.recorded} of {probes} probes are answered.", "Go on with --resume.")
-        if self._entries[-1]["event"] != "end":
-            self._write([{"event": "end", "answered": probes}])
+        if self.ledger.last != "end":
+            self.write([{"event": "end", "answered": probes}])
 
     def transcript(self) -> bytes:
         """Returns the transcript so far: the recorded lines, byte for byte."""
@@ -173,7 +193,8 @@ class Journal:
 
     def close(self) -> None:
         """Closes the database; what is recorded stays."""
-        self._connection.close()
+        with self._lock:
+            self._connection.close()
 
     def discard(self) -> None:
         """Removes the working folder, once the case is written."""
@@ -183,12 +204,12 @@ class Journal:
         self._folder.rmdir()
 
     def _begin(self, plan_digest: str, suspect_digest: str, resume: bool) -> None:
-        if not self._entries:
-            self._write(
+        if not self.ledger.lines:
+            self.write(
                 [{"event": "start", "format": FORMAT, "plan": plan_digest, "suspect": suspect_digest, "tool": TOOL}]
             )
             return
-        start = self._entries[0]
+        start = self.ledger.start
         if not resume:
             raise CaseError(
                 f"An interrupted acquisition lies in {self._folder} ({self.recorded} answers).",
@@ -198,28 +219,51 @@ class Journal:
             raise CaseError("The interrupted acquisition asked another plan.", "Use the kit that it began with.")
         if start["suspect"] != suspect_digest:
             raise CaseError("The interrupted acquisition examined another suspect.", "Name the suspect it began with.")
-        if self._entries[-1]["event"] != "end":
-            self._write([{"event": "resume", "answered": self.recorded, "tool": TOOL}])
+        if self.ledger.last != "end":
+            self.write([{"event": "resume", "answered": self.recorded, "tool": TOOL}])
 
-    def _write(self, bodies: list[dict[str, Any]]) -> None:
-        moment, prev = now(), self._prev
-        lines: list[bytes] = []
-        for seq, body in enumerate(bodies, len(self._entries)):
-            lines.append(encode_line(seq, prev, body, moment))
-            prev = sha256(lines[-1])
-        start = len(self._entries)
-        try:
-            with self._connection:
-                self._connection.executemany("INSERT INTO lines VALUES (?, ?)", enumerate(lines, start))
-        except sqlite3.OperationalError as error:
-            raise _storage(error, self._folder) from error
-        self._entries += [parse_json(line) for line in lines]
-        self._prev = prev
+    def write(self, bodies: Sequence[Mapping[str, Any]]) -> None:
+        """Writes lines in one transaction, durably, before it returns; may be called from any thread.
+
+        Raises:
+            CaseError: a batch answers a probe a second time, or a second form is given.
+            StorageError: the disk is full; none of the lines was written.
+        """
+        with self._lock:
+            self._refuse(bodies)
+            moment, prev, start = now(), self._prev, self.ledger.lines
+            lines: list[bytes] = []
+            for seq, body in enumerate(bodies, start):
+                lines.append(encode_line(seq, prev, body, moment))
+                prev = sha256(lines[-1])
+            try:
+                with self._connection:
+                    self._connection.executemany("INSERT INTO lines VALUES (?, ?)", enumerate(lines, start))
+            except sqlite3.OperationalError as error:
+                raise _storage(error, self._folder) from error
+            written = utc(moment)
+            for body in bodies:
+                self.ledger.absorb(body, written, bodies=False)
+            self._prev = prev
+
+    def _refuse(self, bodies: Sequence[Mapping[str, Any]]) -> None:
+        taken: set[int] = set()
+        for body in bodies:
+            if body["event"] == "batch":
+                first, count = body["first"], len(body["rows"])
+                places = range(first, first + count)
+                if self.ledger.overlaps(first, count) or not taken.isdisjoint(places) or len(body["probes"]) != count:
+                    raise CaseError(
+                        f"The batch from probe {first} is recorded already.", "This is a defect; report it."
+                    )
+                taken.update(places)
+            elif body["event"] == "form" and self.ledger.form is not None:
+                raise CaseError("The form of the answers is recorded already.", "Please report this.")
 
 
 def _connect(folder: Path) -> sqlite3.Connection:
     try:
-        connection = sqlite3.connect(folder / _FILE, timeout=0.5)
+        connection = sqlite3.connect(folder / _FILE, timeout=0.5, check_same_thread=False)
         connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")

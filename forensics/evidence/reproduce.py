@@ -1,15 +1,14 @@
 """From recorded answers to measurement and verdict: used to score a case, and again to check that it follows."""
 
 import math
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from forensics.canonical import canonical_json, decimal, sha256
 from forensics.codec import decode_answers
 from forensics.errors import CaseError
 from forensics.evidence.case import SUFFIXES, share_folder
+from forensics.evidence.comparison import TOLERANCE, Comparison
 from forensics.evidence.results import decode_measurement, encode_measurement, encode_verdict
 from forensics.evidence.schema import AnswersRecord, ControlRecord, Dated, Dates, Evidence, OpenedShare, ReferenceRecord
 from forensics.keys.claim import Claim
@@ -17,12 +16,6 @@ from forensics.keys.opening import Opened
 from forensics.methods import ProbeKey, ScoreKey, load_method
 from forensics.records import Answers, Measurement, Plan, Pool, PoolItem, Verdict
 from forensics.verdict import ClaimDates, Period, decide, parse_moment
-
-TOLERANCE = 1e-9
-"""Largest relative difference of a recomputed real number; whole numbers are compared exactly."""
-
-_REAL = re.compile(r"-?[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?")
-_WHOLE = re.compile(r"-?[0-9]+")
 
 UNIT_LIMIT = 1 << 16
 """Most units (bits, items, families) that a claim may fix."""
@@ -132,11 +125,12 @@ def reproduce(
     if share is None:
         raise CaseError("No share is opened in this case.", "Open one with `forensics case open`.")
     _refuse_absurd(claim)
-    comparison = _Comparison()
+    comparison = Comparison()
     pool, complete = read_pool(share, files)
     measurement = measure_answers(
         claim, pool, opened.probe_key, opened.score_key, evidence.answers, evidence.references
     )
+    _compare_texts(comparison, claim, share)
     if complete:
         _compare_plan(comparison, claim, evidence, opened, pool)
     verdict: Verdict | None = None
@@ -173,7 +167,9 @@ def verify_figures(claim: Claim, evidence: Evidence) -> list[str]:
     """Checks what can be checked of a score without the key: figures that follow from others, and the verdict.
 
     The number of matches itself stays unverified. For the exact test of bits, p-value, effect, Bayes factor and
-    power follow from the matches, their number and the claim's rule; the verdict follows from the recorded figures.
+    power follow from the matches, their number and the claim's rule. For that of a subset, effect, its limits and
+    power follow from the rank sum; the p-value depends on ties, so only its bounds are checked, as long as no share
+    is opened. The verdict follows from the recorded figures.
 
     Returns:
         Sentences about what differs; empty where everything agrees or nothing is scored.
@@ -185,7 +181,7 @@ def verify_figures(claim: Claim, evidence: Evidence) -> list[str]:
     if score is None:
         return []
     _refuse_absurd(claim)
-    comparison, recorded = _Comparison(), score.measurement
+    comparison, recorded = Comparison(), score.measurement
     spec = load_method(claim.method).spec
     comparison.value("test", spec.test, recorded.test)
     comparison.value("null", spec.null, recorded.null)
@@ -196,6 +192,8 @@ def verify_figures(claim: Claim, evidence: Evidence) -> list[str]:
         return comparison.differences
     if spec.test == "bits":
         _compare_bits(comparison, claim, evidence)
+    elif spec.test == "subset":
+        _compare_subset(comparison, claim, evidence)
     replayed = not comparison.differences if score.verdict.gates.get("G5") is not None else None
     verdict = judge(
         claim,
@@ -211,7 +209,7 @@ def verify_figures(claim: Claim, evidence: Evidence) -> list[str]:
     return comparison.differences
 
 
-def _compare_bits(comparison: "_Comparison", claim: Claim, evidence: Evidence) -> None:
+def _compare_bits(comparison: Comparison, claim: Claim, evidence: Evidence) -> None:
     """Compares the figures of the exact test of bits with those that follow from matches, n and rule."""
     from forensics.statistics import (
         FLOOR,
@@ -245,6 +243,43 @@ def _compare_bits(comparison: "_Comparison", claim: Claim, evidence: Evidence) -
         name = f"{control.role} {control.identity.name}: "
         comparison.value(f"{name}p_value", decimal(binomial_test(control.matched, control.n).pvalue), control.p_value)
         comparison.value(f"{name}effect", decimal(control.matched / control.n), control.effect)
+
+
+def _compare_subset(comparison: Comparison, claim: Claim, evidence: Evidence) -> None:
+    """Compares the figures of the exact test of a subset with those that follow from rank sum, n and rule."""
+    from forensics.rules import power_of
+    from forensics.statistics import FLOOR, auc_of_rank_sum
+
+    if evidence.score is None:
+        return
+    recorded, effect = evidence.score.measurement, evidence.score.measurement.effect
+    n, chosen, total = recorded.n, int(claim.parameters["words"]), float(recorded.value)
+    if not total.is_integer():
+        raise CaseError("The recorded rank sum is no whole number.", "Ask for the case as it was written.")
+    area = auc_of_rank_sum(int(total), n, chosen)
+    low, high = area.confidence_interval(0.95)
+    for name, ours, theirs in (
+        ("chosen", float(chosen), recorded.context.get("chosen")),
+        ("effect value", area.value, effect.value),
+        ("effect low", low, effect.low),
+        ("effect high", high, effect.high),
+        ("effect upper_99", area.upper_limit(0.99), effect.upper_99),
+        ("effect chance", 0.5, effect.chance),
+        ("power", power_of(claim), recorded.power),
+    ):
+        comparison.value(name, decimal(ours), theirs)
+    comparison.value("bayes_factor_log10", None, recorded.bayes_factor_log10)
+    comparison.value("matched lies between 0 and chosen", True, 0 <= recorded.matched <= chosen)
+    # One of all subsets is the least that an exact count can give, and half is passed only below chance.
+    least, p = max(FLOOR, 1.0 / math.comb(n, chosen)), float(recorded.p_value)
+    comparison.value("p_value is possible", True, least * (1.0 - TOLERANCE) <= p <= 1.0)
+    if p > FLOOR:
+        comparison.value("log10_p", decimal(math.log10(p)), recorded.log10_p)
+    for control in evidence.score.controls:
+        name = f"{control.role} {control.identity.name}: "
+        possible = least * (1.0 - TOLERANCE) <= float(control.p_value) <= 1.0
+        comparison.value(f"{name}p_value is possible", True, possible)
+        comparison.value(f"{name}effect is possible", True, 0.0 <= float(control.effect) <= 1.0)
 
 
 def read_answers(record: AnswersRecord) -> Answers:
@@ -301,7 +336,7 @@ def _exponent(text: str) -> int:
     return int(text.partition("e")[2] or 0)
 
 
-def _compare_plan(comparison: "_Comparison", claim: Claim, evidence: Evidence, opened: Opened, pool: Pool) -> None:
+def _compare_plan(comparison: Comparison, claim: Claim, evidence: Evidence, opened: Opened, pool: Pool) -> None:
     plan: Plan = load_method(claim.method).plan(opened.probe_key, pool, claim.parameters)
     comparison.value("plan digest", plan.digest, evidence.plan.digest)
     comparison.value("batch size", plan.batch_size, evidence.plan.batch_size)
@@ -310,52 +345,20 @@ def _compare_plan(comparison: "_Comparison", claim: Claim, evidence: Evidence, o
         comparison.value(f"probe {index}", probe.digest, recorded)
 
 
+def _compare_texts(comparison: Comparison, claim: Claim, share: OpenedShare) -> None:
+    """Compares what the claim says of carriers and target text with the entries of the opened share's pool."""
+    from forensics.methods.espew import committed_texts
+
+    if claim.target_text is None or load_method(claim.method).spec.modality != "embedding":
+        return
+    found = committed_texts(share.pool, claim.parameters)
+    for name, ours, recorded in (
+        ("carriers", found.carriers, claim.carriers),
+        ("target text", found.target_text, claim.target_text),
+    ):
+        listed = (recorded or "").split(" ")
+        comparison.value(name, ours, listed[share.index] if share.index < len(listed) else None)
+
+
 def _period(dated: Dated) -> Period | None:
     return None if dated.value is None else parse_moment(dated.value)
-
-
-class _Comparison:
-    """Collects what differs between recomputed and recorded values."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.differences: list[str] = []
-
-    def value(self, name: str, ours: Any, recorded: Any, scale: float = 0.0) -> None:
-        """Compares one value; decimal strings may differ by the tolerance, of their size or of a list's scale."""
-        self.count += 1
-        if ours != recorded and not _close(ours, recorded, scale):
-            self.differences.append(f"{name} is recorded as {recorded} and recomputed as {ours}.")
-
-    def tree(self, name: str, ours: Any, recorded: Any) -> None:
-        """Compares two records field by field."""
-        for path, mine, theirs, scale in _pairs(name, ours, recorded, 0.0):
-            self.value(path, mine, theirs, scale)
-
-
-def _pairs(name: str, ours: Any, recorded: Any, scale: float) -> Iterator[tuple[str, Any, Any, float]]:
-    if isinstance(ours, dict) and isinstance(recorded, dict) and ours.keys() == recorded.keys():
-        for key, value in ours.items():
-            yield from _pairs(f"{name}{key} ", value, recorded[key], 0.0)
-    elif isinstance(ours, list) and isinstance(recorded, list) and len(ours) == len(recorded):
-        largest = max((abs(number) for number in map(_real, ours) if number is not None), default=0.0)
-        for index, (mine, theirs) in enumerate(zip(ours, recorded)):
-            yield from _pairs(f"{name}{index} ", mine, theirs, largest)
-    else:
-        yield name.strip(), ours, recorded, scale
-
-
-def _close(ours: Any, recorded: Any, scale: float) -> bool:
-    """Whether two decimal strings give the same real number; whole numbers must be equal to the digit."""
-    mine, theirs = _real(ours), _real(recorded)
-    if mine is None or theirs is None:
-        return False
-    return math.isclose(mine, theirs, rel_tol=TOLERANCE, abs_tol=TOLERANCE * scale)
-
-
-def _real(text: Any) -> float | None:
-    """A decimal string with a fraction or exponent as a finite number; None for anything else."""
-    if not isinstance(text, str) or _WHOLE.fullmatch(text) or not _REAL.fullmatch(text):
-        return None
-    number = float(text)
-    return number if math.isfinite(number) else None

@@ -77,7 +77,9 @@ def write_report(
     from forensics.report.view import make_report
 
     facts = None if signer is None else describe_signature(signer_certificate(signer), authority, visible=stamp)
-    report = make_report(folder.evidence, supplied, manifest_sha256=folder.manifest_sha256, signature=facts)
+    report = make_report(
+        folder.evidence, supplied, manifest_sha256=folder.manifest_sha256, signature=facts, files=folder.content
+    )
     rendered = render_pdf(report, folder.evidence.core)
     pdf = rendered.pdf
     if signer is not None and facts is not None:

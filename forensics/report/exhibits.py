@@ -1,19 +1,24 @@
 """Items, custody and annexes: what was examined, and which digests pin it down."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from forensics.evidence.schema import Evidence, IdentityRecord, TokenRecord
+from forensics.conclusion import SUBSET
+from forensics.evidence.schema import AnswersRecord, Evidence, IdentityRecord, MeasurementRecord, TokenRecord
 from forensics.keys.claim import Claim
 from forensics.report.details import Details
 from forensics.report.figures import TIE, signed_scores
+from forensics.report.material import Material
 from forensics.report.people import make_handling
+from forensics.report.remote import FACT_LABELS, is_remote, transcript_rows
 from forensics.report.tables import Row, Table, digest_row
-from forensics.report.text import clean, fixed, groups, integer, moment
+from forensics.report.text import brief, clean, fixed, groups, integer, moment
 
 _FACTS = 24
 _FILES = 40
 _LABELS = 30
 _BITS = 1024
+_WORD = 20
 
 CONTROL_ROLES = {
     "positive": "the owner’s marked model (positive control)",
@@ -24,8 +29,13 @@ CONTROL_ROLES = {
 
 @dataclass(frozen=True)
 class Item:
-    """The suspect; every text is cleaned."""
+    """The suspect; every text is cleaned.
 
+    Attributes:
+        remote: whether it was reached over a network.
+    """
+
+    remote: bool
     rows: tuple[Row, ...]
     files: Table | None
     more_files: str
@@ -48,21 +58,35 @@ class Exhibits:
     suspect: Item
     compared: tuple[Compared, ...]
     acquisition: tuple[Row, ...]
+    material: Material
     handling: tuple[Row, ...]
 
 
 @dataclass(frozen=True)
 class Annex:
-    """Section 17."""
+    """Section 17.
+
+    Attributes:
+        items: of each unit its number, what the key drew or the word, the item score, and yes or no.
+        items_lead: what the four texts of an item are; empty without items.
+        items_columns: how many items stand in a line.
+    """
 
     digests: tuple[Row, ...]
-    bits: tuple[tuple[str, ...], ...]
-    bits_note: str
+    items: tuple[tuple[str, ...], ...]
+    items_lead: str
+    items_columns: int
+    items_note: str
     changes: tuple[str, ...]
 
 
-def make_exhibits(evidence: Evidence, details: Details) -> Exhibits:
-    """Returns section 4."""
+def make_exhibits(evidence: Evidence, details: Details, material: Material, files: Mapping[str, bytes]) -> Exhibits:
+    """Returns section 4.
+
+    Args:
+        material: texts of the disclosed pool.
+        files: content by path in the case folder.
+    """
     compared = [
         _compared(one.identity, f"named in the claim as {clean(one.role, 60)}", "") for one in evidence.references
     ]
@@ -85,17 +109,26 @@ def make_exhibits(evidence: Evidence, details: Details) -> Exhibits:
             ),
             Row("Questions asked", integer(len(evidence.plan.probes))),
             Row("Answers recorded", f"{integer(len(answers.values) - missing)}; missing: {integer(missing)}"),
-            Row("Kind of answer", clean(answers.kind, 40)),
+            *transcript_rows(evidence, files),
+            Row("Kind of answer", _kind(answers)),
             Row("Labels of the suspect", ", ".join(labels) or "none"),
             digest_row("Plan of questions, SHA-256", evidence.plan.digest),
             digest_row("Head of the transcript’s hash chain", evidence.transcript_head),
             Row("Transcript time-stamped", _stamped(evidence.transcript_token)),
         ),
+        material=material,
         handling=make_handling(details),
     )
 
 
-def make_annex(evidence: Evidence, claim: Claim, details: Details, evidence_sha256: str, manifest_sha256: str) -> Annex:
+def make_annex(
+    evidence: Evidence,
+    claim: Claim,
+    details: Details,
+    evidence_sha256: str,
+    manifest_sha256: str,
+    words: Sequence[str],
+) -> Annex:
     """Returns section 17."""
     digests = [
         digest_row("evidence.json (attached to this document)", evidence_sha256),
@@ -111,26 +144,53 @@ def make_annex(evidence: Evidence, claim: Claim, details: Details, evidence_sha2
     ]
     if evidence.asset:
         digests.append(digest_row("Marked model recorded by the owner", evidence.asset.digest))
-    measurement = evidence.score.measurement if evidence.score else None
-    if measurement is None or measurement.items is None or measurement.target is None:
-        bits: tuple[tuple[str, ...], ...] = ()
-        note = "The item scores and the payload are not disclosed in this case, so no table of items is printed."
-    else:
-        signed = signed_scores(measurement.items, measurement.target)
-        bits = tuple(
-            (str(index), str(bit), fixed(score, 4), "yes" if value > TIE else "no")
-            for index, (score, bit, value) in enumerate(
-                zip(measurement.items[:_BITS], measurement.target, signed, strict=False), 1
-            )
-        )
-        more = f"The first {_BITS} of {integer(len(signed))} items; all are in evidence.json."
-        note = more if len(signed) > _BITS else ""
+    items, lead, columns, note = _items(evidence.score.measurement if evidence.score else None, words)
     return Annex(
         digests=tuple(digests),
-        bits=bits,
-        bits_note=note,
+        items=items,
+        items_lead=lead,
+        items_columns=columns,
+        items_note=note,
         changes=tuple(clean(text, 400) for text in details.report.changes[:40]) or ("This is the first version.",),
     )
+
+
+def _items(
+    measurement: MeasurementRecord | None, words: Sequence[str]
+) -> tuple[tuple[tuple[str, ...], ...], str, int, str]:
+    """Returns the items of annex B with their lead, columns and note."""
+    if measurement is None or measurement.items is None or measurement.target is None:
+        hidden = "the words" if measurement is not None and measurement.test == SUBSET else "the payload"
+        return (
+            (),
+            "",
+            4,
+            f"The item scores and {hidden} are not disclosed in this case, so no table of items is printed.",
+        )
+    total = len(measurement.items)
+    note = f"The first {_BITS} of {integer(total)} items; all are in evidence.json." if total > _BITS else ""
+    scores, target = measurement.items[:_BITS], measurement.target[:_BITS]
+    if measurement.test == SUBSET:
+        shown = [brief(word, _WORD) for word in words] if len(words) == total else [""] * total
+        items = tuple(
+            (str(index), word, fixed(score, 4), "yes" if drawn else "")
+            for index, (word, score, drawn) in enumerate(zip(shown, scores, target, strict=False), 1)
+        )
+        lead = "Number in the pool, candidate word, item score, and whether the key chose it; read down each column."
+        return items, lead, 3, note
+    signed = signed_scores(scores, target)
+    items = tuple(
+        (str(index), str(bit), fixed(score, 4), "yes" if value > TIE else "no")
+        for index, (score, bit, value) in enumerate(zip(scores, target, signed, strict=False), 1)
+    )
+    lead = "Number of the bit, payload bit, item score, and whether the extracted bit agrees; read down each column."
+    return items, lead, 4, note
+
+
+def _kind(answers: AnswersRecord) -> str:
+    kind = clean(answers.kind, 40)
+    width = next((len(row) for row in answers.values if isinstance(row, list)), 0)
+    return f"{kind}, {integer(width)} numbers each" if width and answers.kind == "vectors" else kind
 
 
 def _compared(identity: IdentityRecord, role: str, provenance: str) -> Compared:
@@ -138,17 +198,22 @@ def _compared(identity: IdentityRecord, role: str, provenance: str) -> Compared:
 
 
 def _item(identity: IdentityRecord) -> Item:
-    facts = [Row(clean(key, 60), clean(value, 300)) for key, value in sorted(identity.facts.items())[:_FACTS]]
+    remote = is_remote(identity)
+    facts = [
+        Row(FACT_LABELS.get(key, clean(key, 60)) if remote else clean(key, 60), clean(value, 300))
+        for key, value in sorted(identity.facts.items())[:_FACTS]
+    ]
     files = [
         (clean(path, 120), integer(size), *groups(digest))
         for path, (digest, size) in sorted(identity.files.items())[:_FILES]
     ]
     more = len(identity.files) - _FILES
     return Item(
+        remote=remote,
         rows=(
             Row("Name given by the examiner", clean(identity.name, 300)),
-            Row("Reached as", clean(identity.kind, 40)),
-            digest_row("SHA-256", identity.digest),
+            Row("Protocol" if remote else "Reached as", clean(identity.kind, 40)),
+            digest_row("Description, SHA-256" if remote else "SHA-256", identity.digest),
             *facts,
         ),
         files=Table(("File", "Bytes", "SHA-256"), tuple((path, size, " ".join(rest)) for path, size, *rest in files))

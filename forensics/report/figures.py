@@ -1,7 +1,7 @@
 """Figures as SVG: geometry computed here, drawn by templates; each with a text alternative and its data as a table.
 
-The only probabilities computed are those of a binomial null, exactly and for drawing; every result is printed from
-the evidence.
+The only probabilities computed are those of a null, exactly and for drawing; every result is printed from the
+evidence.
 """
 
 import math
@@ -24,7 +24,7 @@ TIE = 1e-9
 
 _COLUMNS = 32
 _BINS = 12
-_PLOT_HEIGHT = 150
+PLOT_HEIGHT = 150
 _LABEL_ROOM = 150
 _LARGEST_EXPONENT = 1000
 
@@ -113,8 +113,8 @@ def draw_scores(items: Sequence[str], target: Sequence[int]) -> Figure:
         {
             "x": f"{40 + index * step:.1f}",
             "width": f"{step - 1.5:.1f}",
-            "y": f"{top + _PLOT_HEIGHT * (1 - count / tallest):.1f}",
-            "height": f"{_PLOT_HEIGHT * count / tallest:.1f}",
+            "y": f"{top + PLOT_HEIGHT * (1 - count / tallest):.1f}",
+            "height": f"{PLOT_HEIGHT * count / tallest:.1f}",
             "agrees": index >= _BINS,
             "count": str(count),
         }
@@ -125,8 +125,8 @@ def draw_scores(items: Sequence[str], target: Sequence[int]) -> Figure:
     ticks = [f"{middle + score / reach * _BINS * step:.1f}" for score in scores]
     svg = _draw(
         "scores.svg.j2",
-        height=top + _PLOT_HEIGHT + 74,
-        base=top + _PLOT_HEIGHT,
+        height=top + PLOT_HEIGHT + 74,
+        base=top + PLOT_HEIGHT,
         bars=bars,
         ticks=ticks,
         middle=f"{middle:.1f}",
@@ -142,7 +142,7 @@ def draw_scores(items: Sequence[str], target: Sequence[int]) -> Figure:
     return Figure(
         name="scores.svg",
         svg=svg,
-        height=top + _PLOT_HEIGHT + 74,
+        height=top + PLOT_HEIGHT + 74,
         alt=f"Histogram of {len(scores)} item scores signed by the payload: {agreed} lie right of zero (agree), "
         f"{len(scores) - agreed} do not.",
         caption="Item scores, each signed by its payload bit; one tick a bit below the bars. To the right of zero the "
@@ -193,8 +193,8 @@ def draw_null(n: int, chance: str, observed: int, p_value: str, limit: Fraction)
         {
             "x": f"{left + count * step:.2f}",
             "width": f"{max(step - 0.6, 0.4):.2f}",
-            "y": f"{top + _PLOT_HEIGHT * (1 - float(part / peak)):.2f}",
-            "height": f"{_PLOT_HEIGHT * float(part / peak):.2f}",
+            "y": f"{top + PLOT_HEIGHT * (1 - float(part / peak)):.2f}",
+            "height": f"{PLOT_HEIGHT * float(part / peak):.2f}",
         }
         for count, part in enumerate(null)
         if part / peak > Fraction(1, 500)
@@ -215,8 +215,8 @@ def draw_null(n: int, chance: str, observed: int, p_value: str, limit: Fraction)
     ticks = sorted({round(n * part / 8) for part in range(9)})
     svg = _draw(
         "null.svg.j2",
-        height=top + _PLOT_HEIGHT + 44,
-        base=top + _PLOT_HEIGHT,
+        height=top + PLOT_HEIGHT + 44,
+        base=top + PLOT_HEIGHT,
         top=top,
         left=left,
         right=WIDTH - left,
@@ -225,15 +225,16 @@ def draw_null(n: int, chance: str, observed: int, p_value: str, limit: Fraction)
         needed=None if needed is None else mark(needed, f"needed: {needed}", 32),
         axis=[{"x": f"{left + (count + 0.5) * step:.1f}", "text": str(count)} for count in ticks],
         beside=f"{edge - 8:.1f}" if edge > _LABEL_ROOM else "",
+        label="number of payload bits that agree",
     )
     rows = [(integer(expected), "expected by chance", number(repr(float(tails[expected]))))]
     if needed is not None:
-        rows.append((integer(needed), "smallest count that passes gate G2", number(_scientific(tails[needed]))))
+        rows.append((integer(needed), "smallest count that passes gate G2", number(scientific(tails[needed]))))
     rows.append((integer(observed), "observed in this examination", number(p_value)))
     return Figure(
         name="null.svg",
         svg=svg,
-        height=top + _PLOT_HEIGHT + 44,
+        height=top + PLOT_HEIGHT + 44,
         alt=f"Bars: probability of each number of agreements out of {n} by chance, centred on {expected}. "
         f"The observed number is {observed}" + (f"; {needed} are needed." if needed is not None else "."),
         caption=f"How many of {integer(n)} payload bits would agree by chance (bars), the smallest number that passes "
@@ -279,7 +280,7 @@ def _draw(template: str, **values: object) -> str:
     return environment().get_template(f"figures/{template}").render(width=WIDTH, **values)
 
 
-def _scientific(value: Fraction) -> str:
+def scientific(value: Fraction) -> str:
     """Returns a positive fraction as a decimal string, also where a float would underflow."""
     digits = len(str(value.denominator)) - len(str(value.numerator))
     scaled = float(value * Fraction(10) ** digits)

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
 
-from forensics.conclusion import UNITS
-from forensics.evidence.schema import Evidence
+from forensics.conclusion import SUBSET, UNITS, chosen_items
+from forensics.evidence.schema import Evidence, MeasurementRecord
 from forensics.keys.claim import Claim
 from forensics.report.details import Details
 from forensics.report.exhibits import CONTROL_ROLES
@@ -28,7 +29,7 @@ GATE_TEXTS = {
     "G5": "The recorded transcript replays to the same numbers.",
 }
 
-CONTEXT_LABELS = {"raw_matched": "Units that agree without calibration"}
+CONTEXT_LABELS = {"raw_matched": "Units that agree without calibration", "chosen": "Words that the key chose"}
 """What methods report beside the deciding statistic, in words; other keys are printed as they are."""
 
 GATE_STATES = {True: "passed", False: "failed", None: "not run"}
@@ -45,11 +46,15 @@ class Gate:
 
 @dataclass(frozen=True)
 class Results:
-    """Section 8; absent where nothing was scored."""
+    """Section 8; absent where nothing was scored.
 
-    agreed: str
-    total: str
-    units: str
+    Attributes:
+        found: what was counted, as a sentence.
+        plain: the same for somebody who has read nothing else; empty where the conclusion says it all.
+    """
+
+    found: str
+    plain: str
     rows: tuple[Row, ...]
     null: str
     gates: tuple[Gate, ...]
@@ -84,16 +89,15 @@ def make_results(evidence: Evidence, claim: Claim) -> Results | None:
     if evidence.score is None:
         return None
     measurement, verdict = evidence.score.measurement, evidence.score.verdict
-    effect = measurement.effect
+    effect, size = measurement.effect, partial(effect_size, measurement.test)
     rows = [
         Row("Deciding statistic", f"{clean(measurement.statistic, 60)} (access: {clean(measurement.access, 40)})"),
-        Row("Units tested, n", integer(measurement.n)),
-        Row("Units that agree", integer(measurement.matched)),
+        *_counted(measurement),
         Row("Missing answers", share(measurement.missing_share)),
-        Row("Effect", f"{share(effect.value)} ({clean(effect.name, 80)})"),
-        Row("95 % interval of the effect", f"{share(effect.low)} to {share(effect.high)}"),
-        Row("One-sided 99 % upper limit", share(effect.upper_99)),
-        Row("By chance", share(effect.chance)),
+        Row("Effect", f"{size(effect.value)} ({clean(effect.name, 80)})"),
+        Row("95 % interval of the effect", f"{size(effect.low)} to {size(effect.high)}"),
+        Row("One-sided 99 % upper limit", size(effect.upper_99)),
+        Row("By chance", size(effect.chance)),
         Row("Exact p-value, one-sided", number(measurement.p_value)),
         Row("p after all charges", f"{number(verdict.adjusted_p)} (times M and {power_of_two(claim.rule.grinding)})"),
         Row("Undisclosed attempts the finding survives, N*", number(verdict.n_star)),
@@ -110,14 +114,13 @@ def make_results(evidence: Evidence, claim: Claim) -> Results | None:
         ""
         if measurement.items is not None
         else (
-            "The item scores and the payload are sealed until a share is opened. Until then these figures are the "
-            "word of whoever held the scoring secret."
+            f"The item scores and {'the words' if measurement.test == SUBSET else 'the payload'} are sealed until a "
+            "share is opened. Until then these figures are the word of whoever held the scoring secret."
         )
     )
     return Results(
-        agreed=integer(measurement.matched),
-        total=integer(measurement.n),
-        units=UNITS.get(measurement.test, "units"),
+        found=_found(measurement),
+        plain=_plain(measurement),
         rows=tuple(rows),
         null=clean(measurement.null, 400),
         gates=tuple(Gate(name, text, GATE_STATES[verdict.gates.get(name)]) for name, text in GATE_TEXTS.items()),
@@ -126,6 +129,7 @@ def make_results(evidence: Evidence, claim: Claim) -> Results | None:
         context=tuple(
             Row(CONTEXT_LABELS.get(key, clean(key, 60)), number(value))
             for key, value in sorted(measurement.context.items())
+            if key != "chosen" or measurement.test != SUBSET
         ),
         sealed=sealed,
     )
@@ -134,12 +138,13 @@ def make_results(evidence: Evidence, claim: Claim) -> Results | None:
 def make_error_rates(evidence: Evidence, claim: Claim, details: Details) -> ErrorRates:
     """Returns section 9."""
     controls = evidence.score.controls if evidence.score else []
+    measurement = evidence.score.measurement if evidence.score else None
     rows = tuple(
         (
             clean(one.identity.name, 80),
             CONTROL_ROLES[one.role],
-            f"{integer(one.matched)} of {integer(one.n)}",
-            share(one.effect),
+            f"{integer(one.matched)} of {integer(counted(one.n, measurement))}",
+            effect_size(measurement.test, one.effect) if measurement else share(one.effect),
             number(one.p_value),
         )
         for one in controls
@@ -167,6 +172,68 @@ def make_error_rates(evidence: Evidence, claim: Claim, details: Details) -> Erro
         words_note="No verbal scale of evidential strength is applied: words would need a validation of the whole "
         "procedure on many keys, and none is recorded in the evidence.",
     )
+
+
+def counted(n: int, measurement: MeasurementRecord | None) -> int:
+    """Returns out of how many the matches are counted: the chosen words in a test of a subset, else all units."""
+    chosen = chosen_items(measurement.test, measurement.context) if measurement else None
+    return n if chosen is None else chosen
+
+
+def effect_size(test: str, value: str) -> str:
+    """Returns an effect as a percentage where it is a share of units, else as a number."""
+    return share(value) if test in COUNT_TESTS else number(value)
+
+
+def _counted(measurement: MeasurementRecord) -> tuple[Row, ...]:
+    chosen = chosen_items(measurement.test, measurement.context)
+    if chosen is None:
+        return (
+            Row("Units tested, n", integer(measurement.n)),
+            Row("Units that agree", integer(measurement.matched)),
+        )
+    return (
+        Row("Candidate words, n", integer(measurement.n)),
+        Row("Words that the key chose", integer(chosen)),
+        Row(f"Chosen words among the {integer(chosen)} highest", integer(measurement.matched)),
+        Row("Sum of their ranks, T", f"{number(measurement.value)} (each rank doubled, so that ties stay whole)"),
+    )
+
+
+def _found(measurement: MeasurementRecord) -> str:
+    matched, n = integer(measurement.matched), integer(measurement.n)
+    chosen = chosen_items(measurement.test, measurement.context)
+    if chosen is not None:
+        return (
+            f"Of the {integer(chosen)} words that the key chose out of {n} candidates, {matched} are among the "
+            f"{integer(chosen)} highest-scoring."
+        )
+    units = UNITS.get(measurement.test)
+    if units is not None:
+        return f"Of {n} {units} that the key drew at random, the answers reproduce {matched}."
+    return f"The {clean(measurement.effect.name, 80)} is {effect_size(measurement.test, measurement.effect.value)}."
+
+
+def _plain(measurement: MeasurementRecord) -> str:
+    matched, n = integer(measurement.matched), integer(measurement.n)
+    if measurement.test == "bits":
+        return (
+            f"Each secret bit is a coin toss that only the key records. The answers reproduce {matched} of {n}. "
+            "A model that has nothing to do with the key reproduces about half of them."
+        )
+    chosen = chosen_items(measurement.test, measurement.context)
+    if chosen is not None:
+        return (
+            f"The key picked {integer(chosen)} of {n} ordinary words at random. Every word was scored without "
+            "knowledge of the pick: how far it draws the model’s answers towards a secret text. For a model that has "
+            f"nothing to do with the key the picked words lie anywhere among the {n}; about "
+            f"{_expected(chosen, measurement.n)} would be among the {integer(chosen)} highest."
+        )
+    return ""
+
+
+def _expected(chosen: int, n: int) -> str:
+    return number(repr(chosen * chosen / n), 1)
 
 
 def _as_decimal(value: Fraction) -> Decimal:

@@ -104,7 +104,7 @@ def _rule(claim: Claim) -> Table:
         ("Level α", number(rule.alpha)),
         ("Examinations allowed, M", integer(rule.examinations)),
         ("Allowance for undisclosed attempts", f"{power_of_two(rule.grinding)} (g = {rule.grinding})"),
-        ("Minimum effect", share(rule.minimum_effect)),
+        ("Minimum effect", number(rule.minimum_effect)),
         ("Ties", clean(rule.ties, 300)),
         ("Missing answers", clean(rule.missing, 300)),
         ("Missing answers allowed", share(rule.missing_allowed)),

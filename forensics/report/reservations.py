@@ -8,7 +8,8 @@ from forensics.evidence.schema import Evidence, ScoreRecord
 from forensics.keys.claim import Claim
 from forensics.report.details import Details
 from forensics.report.exhibits import CONTROL_ROLES
-from forensics.report.findings import GATE_STATES, GATE_TEXTS
+from forensics.report.findings import GATE_STATES, GATE_TEXTS, counted
+from forensics.report.remote import LIMITATIONS, is_remote
 from forensics.report.text import clean, integer, number, power_of_two, share
 
 GENERAL = (
@@ -82,8 +83,10 @@ def make_alternatives(evidence: Evidence, claim: Claim) -> tuple[Alternative, ..
         ),
         Alternative(
             "Another model than the one asserted",
-            "The suspect is pinned by the digest of what was read or of the end point’s description.",
-            f"Digest begins {clean(evidence.suspect.digest, 64)[:16]}; compare it with the party’s own copy.",
+            "The suspect is pinned by the digest of what was read or of the endpoint’s description.",
+            "The digest covers the endpoint’s description alone; which weights answered is not shown."
+            if is_remote(evidence.suspect)
+            else f"Digest begins {clean(evidence.suspect.digest, 64)[:16]}; compare it with the party’s own copy.",
         ),
     )
 
@@ -104,6 +107,7 @@ def make_limitations(evidence: Evidence, claim: Claim, details: Details) -> tupl
     if unknown:
         found.append(f"Not known: {', '.join(unknown)}.")
     if score is None:
+        found += LIMITATIONS if is_remote(evidence.suspect) else ()
         return ("The answers were recorded but not scored, so that this report has no finding.", *found, *GENERAL)
     measurement, verdict = score.measurement, score.verdict
     if Decimal(measurement.missing_share) > 0:
@@ -123,8 +127,8 @@ def make_limitations(evidence: Evidence, claim: Claim, details: Details) -> tupl
     not_run = [name for name in GATE_TEXTS if verdict.gates.get(name) is None]
     if not_run:
         found.append(f"Not run: {', '.join(not_run)}. A gate that was not run is neither passed nor failed.")
-    if "http" in evidence.suspect.kind or "+" in evidence.suspect.kind:
-        found.append("The suspect was reached over a network; its operator can change it at any time.")
+    if is_remote(evidence.suspect):
+        found += LIMITATIONS
     if details.validation.reference:
         return (*found, *GENERAL)
     return (
@@ -148,11 +152,14 @@ def _controls_result(score: ScoreRecord) -> str:
     if not score.controls:
         return f"{state} No control was scored."
     texts = [
-        f"{CONTROL_ROLES[one.role]}: {one.matched} of {one.n}" for one in score.controls if one.role != "reference"
+        f"{CONTROL_ROLES[one.role]}: {one.matched} of {counted(one.n, score.measurement)}"
+        for one in score.controls
+        if one.role != "reference"
     ]
     references = [one.matched for one in score.controls if one.role == "reference"]
     if references:
-        texts.append(f"{len(references)} references: {min(references)} to {max(references)} of {score.measurement.n}")
+        total = counted(score.measurement.n, score.measurement)
+        texts.append(f"{len(references)} references: {min(references)} to {max(references)} of {total}")
     return f"{state} {'; '.join(texts).capitalize()}."
 
 

@@ -36,6 +36,12 @@ def clean(text: str, limit: int = 160) -> str:
     return f"{body}… ({integer(cut)} more characters)" if cut else body
 
 
+def brief(text: str, size: int) -> str:
+    """Returns cleaned text of at most `size` characters, for a cell that must not grow: `antidisestab…`."""
+    shown = clean(text[: size * _NORMALISED], size + 1)
+    return shown if len(shown) <= size else f"{shown[: size - 1]}…"
+
+
 def paragraphs(text: str, limit: int = 6000) -> tuple[str, ...]:
     """Returns the paragraphs of a text that people supplied, each cleaned; empty lines separate them."""
     blocks = text[:limit].replace("\r\n", "\n").split("\n\n")

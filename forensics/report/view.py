@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from forensics import __version__
 from forensics.canonical import sha256
@@ -11,25 +12,18 @@ from forensics.evidence.schema import Evidence
 from forensics.keys.claim import Claim
 from forensics.report.conclusion import WARNINGS, conclude
 from forensics.report.details import Details
+from forensics.report.drawings import make_figures
 from forensics.report.exhibits import Annex, Exhibits, make_annex, make_exhibits
-from forensics.report.figures import TIE, Figure, draw_bits, draw_null, draw_scores, draw_timeline, signed_scores
-from forensics.report.findings import (
-    COUNT_TESTS,
-    ErrorRates,
-    Results,
-    make_error_rates,
-    make_results,
-    passing_limit,
-)
+from forensics.report.figures import Figure
+from forensics.report.findings import ErrorRates, Results, make_error_rates, make_results
+from forensics.report.material import make_material
 from forensics.report.people import Examiner, Instructions, day, make_examiner, make_instructions
-from forensics.report.registration import Registration, make_events, make_registration
+from forensics.report.registration import Registration, make_registration
 from forensics.report.reservations import Alternative, make_alternatives, make_limitations
 from forensics.report.tables import Row, digest_row
 from forensics.report.text import clean, groups, moment, sentence
 
 _CHECK = "Check the case with `forensics check`."
-_MOST_UNITS = 4096
-"""Beyond this many units a figure of single counts or bits shows nothing."""
 
 BINDING_LABELS = {
     "timestamped": "Time-stamped key",
@@ -163,6 +157,7 @@ def make_report(
     *,
     manifest_sha256: str,
     signature: SignatureFacts | None = None,
+    files: Mapping[str, bytes] = MappingProxyType({}),
 ) -> Report:
     """Returns the view model.
 
@@ -171,6 +166,8 @@ def make_report(
         details: what people supplied.
         manifest_sha256: of the case folder's manifest.
         signature: the certificate that will sign, or None for an unsigned report.
+        files: content by path in the case folder, for the texts of an opened pool and the counts of a transcript; only
+            files whose digests the evidence gives are printed from.
 
     Raises:
         CaseError: the evidence holds no valid claim, contradicts it, or holds something else where a number belongs.
@@ -184,16 +181,22 @@ def make_report(
     if evidence.binding == "timestamped" and any(token.demonstration for token in evidence.tokens):
         raise CaseError("The evidence calls a demonstration time stamp a real one.", _CHECK)
     try:
-        return _compose(evidence, claim, details, manifest_sha256, signature)
+        return _compose(evidence, claim, details, manifest_sha256, signature, files)
     except (ValueError, ArithmeticError) as error:
         raise CaseError("The evidence holds a number that cannot be read.", _CHECK) from error
 
 
 def _compose(
-    evidence: Evidence, claim: Claim, details: Details, manifest_sha256: str, signature: SignatureFacts | None
+    evidence: Evidence,
+    claim: Claim,
+    details: Details,
+    manifest_sha256: str,
+    signature: SignatureFacts | None,
+    files: Mapping[str, bytes],
 ) -> Report:
     digest = sha256(evidence.core)
-    figures, notes = _figures(evidence, claim)
+    material = make_material(evidence, claim, files)
+    figures, notes = make_figures(evidence, claim, material.words)
     outcome = evidence.score.verdict.outcome if evidence.score else "NOT_SCORED"
     measurement = evidence.score.measurement if evidence.score else None
     report = details.report
@@ -222,7 +225,7 @@ def _compose(
         created=evidence.score.created if evidence.score else evidence.created,
         instructions=make_instructions(details),
         examiner=make_examiner(details),
-        exhibits=make_exhibits(evidence, details),
+        exhibits=make_exhibits(evidence, details, material, files),
         registration=make_registration(evidence, claim),
         parameters=tuple(
             Row(clean(key, 60), clean(_plain(value), 300)) for key, value in sorted(claim.parameters.items())
@@ -238,7 +241,7 @@ def _compose(
         signature_rows=_signature_rows(signature),
         peer_review=clean(details.validation.peer_review or "", 600) or "No statement on peer review was supplied.",
         acceptance=clean(details.validation.acceptance or "", 600) or "No statement on acceptance was supplied.",
-        annex=make_annex(evidence, claim, details, digest, manifest_sha256),
+        annex=make_annex(evidence, claim, details, digest, manifest_sha256, material.words),
         figures=figures,
         figure_notes=notes,
     )
@@ -260,32 +263,6 @@ def _cover(evidence: Evidence, claim: Claim, details: Details) -> tuple[Row, ...
         Row("Examiner", ", ".join(examiner) or "No examiner was named."),
         Row("Answers acquired", moment(evidence.acquired.value or "unknown")),
     )
-
-
-def _figures(evidence: Evidence, claim: Claim) -> tuple[dict[str, Figure], dict[str, str]]:
-    figures = {"timeline": draw_timeline(make_events(evidence))}
-    notes: dict[str, str] = {}
-    if evidence.score is None:
-        return figures, {"null": "Nothing was scored.", "bits": "Nothing was scored."}
-    measurement = evidence.score.measurement
-    if measurement.n > _MOST_UNITS:
-        return figures, dict.fromkeys(("null", "bits"), "The case has too many units for a figure of single ones.")
-    if measurement.test in COUNT_TESTS:
-        limit = passing_limit(claim, evidence.score.verdict.examinations)
-        chance, p_value = measurement.effect.chance, measurement.p_value
-        figures["null"] = draw_null(measurement.n, chance, measurement.matched, p_value, limit)
-    else:
-        notes["null"] = "The deciding statistic is no count, so that the distribution by chance is not drawn."
-    if measurement.items is None or measurement.target is None:
-        notes["bits"] = "Payload and item scores are sealed, so that no figure of single bits is printed."
-    elif measurement.test != "bits":
-        notes["bits"] = "The payload of this method does not consist of bits, so that no grid of bits is printed."
-    elif sum(score > TIE for score in signed_scores(measurement.items, measurement.target)) != measurement.matched:
-        notes["bits"] = "The disclosed items do not give the recorded count, so that no figure of them is printed."
-    else:
-        figures["bits"] = draw_bits(measurement.items, measurement.target)
-        figures["scores"] = draw_scores(measurement.items, measurement.target)
-    return figures, notes
 
 
 def _signature_rows(facts: SignatureFacts | None) -> tuple[Row, ...]:

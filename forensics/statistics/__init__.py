@@ -9,6 +9,7 @@ True
 Every test returns a `Result`; invalid input raises `ValueError("invalid ...")`. No files, no models.
 """
 
+from forensics.statistics.auc import Auc, auc, auc_of_rank_sum, critical_rank_sum, power_subset, subset_size
 from forensics.statistics.binomial import BinomialResult, binomial_test, blocks_test, labels_test
 from forensics.statistics.calibration import (
     allowed_rejections,
@@ -31,6 +32,7 @@ from forensics.statistics.strength import bayes_cap, bayes_factor_binomial, p_to
 from forensics.statistics.subset import midranks, quantised, subset_bound, subset_test
 
 __all__ = [
+    "Auc",
     "BinomialResult",
     "FLOOR",
     "HolmResult",
@@ -40,6 +42,8 @@ __all__ = [
     "SequentialResult",
     "adjusted_p",
     "allowed_rejections",
+    "auc",
+    "auc_of_rank_sum",
     "bayes_cap",
     "bayes_factor_binomial",
     "binomial_outcomes",
@@ -47,6 +51,7 @@ __all__ = [
     "blocks_test",
     "class_ranks",
     "clopper_pearson",
+    "critical_rank_sum",
     "critical_value",
     "direction_test",
     "fisher_exact",
@@ -60,6 +65,7 @@ __all__ = [
     "p_to_e",
     "pearson_chi_square",
     "power_binomial",
+    "power_subset",
     "quantised",
     "rank_outcomes",
     "rank_sum_test",
@@ -69,6 +75,7 @@ __all__ = [
     "size_by_enumeration",
     "subset_bound",
     "subset_outcomes",
+    "subset_size",
     "subset_test",
     "upper_limit",
 ]

@@ -2,10 +2,11 @@
 
 import hashlib
 import math
-from datetime import date
+from datetime import UTC, date, datetime
 from fractions import Fraction
 from typing import Any
 
+from forensics.evidence.chain import append, head
 from forensics.evidence.schema import (
     AnswersRecord,
     AssetRecord,
@@ -32,6 +33,7 @@ from forensics.keys.claim import (
     Rule,
     ShareCommitment,
 )
+from forensics.records import Probe
 from forensics.report.details import Details
 
 HOSTILE = '<script>alert(1)</script><img src="file:///etc/passwd">{{ 7*7 }}\u202egnp.exe\u0000\u200b"\'&'
@@ -297,6 +299,179 @@ def make_evidence(
         if opened
         else None,
     )
+
+
+WORDS = ("harvest", "lantern", "meadow", "granite", "pepper", "violin", "canyon", "ribbon", "copper", "orchard")
+"""Beginnings of candidate words; the pool numbers them."""
+
+CARRIERS = (
+    "The committee met on Tuesday to discuss the budget.",
+    "She wrote a short letter to her brother.",
+    "Rain is expected in the north until the weekend.",
+    "The museum opens at nine and closes at six.",
+)
+TARGET_TEXT = "A quiet street leads down to the harbour, where the boats return before dawn."
+
+REMOTE_FACTS = {
+    "url": "https://api.example.net/v1",
+    "model": "boreal-embed-2",
+    "options": "dimensions=256",
+}
+
+WORD_MATCHED = {"SUPPORTED": 18, "NOT_SUPPORTED": 2, "INCONCLUSIVE": 12, "INVALID_CLAIM": 18}
+AUC = {"SUPPORTED": "0.984", "NOT_SUPPORTED": "0.512", "INCONCLUSIVE": "0.861", "INVALID_CLAIM": "0.984"}
+WORD_P = {"SUPPORTED": "3.1e-14", "NOT_SUPPORTED": "0.43", "INCONCLUSIVE": "4.2e-08", "INVALID_CLAIM": "3.1e-14"}
+
+
+def make_pool(n: int = 200, words: list[str] | None = None) -> list[bytes]:
+    """Returns the pool of a word key: candidate words, carriers, target text."""
+    names = words or [f"{WORDS[i % 10]}{'' if i < 10 else chr(96 + i // 10)}" for i in range(n)]
+    return [text.encode() for text in (*names, *CARRIERS, TARGET_TEXT)]
+
+
+def word_claim(binding: str, owner: str, pool: list[bytes], n: int, chosen: int) -> Claim:
+    """Returns a claim of the method espew."""
+    claim = make_claim(binding, n, owner)
+    rule = claim.rule.model_copy(
+        update={
+            "deciding": {"features": "rank sum of the trigger words"},
+            "ties": "mid-ranks; in the count a tie is a miss",
+            "missing": "a word without a valid answer gets the middle rank",
+            "minimum_effect": "0.75",
+            "prior": "none",
+        }
+    )
+    return claim.model_copy(
+        update={
+            "method": "espew",
+            "parameters": {"candidates": n, "words": chosen, "carriers": 4, "mask_percent": 20, "max_triggers": 4},
+            "labels": (),
+            "preprocessing": "UTF-8 text",
+            "references": (),
+            "carriers": digest("carriers"),
+            "target_text": hashlib.sha256(pool[-1]).hexdigest(),
+            "rule": rule,
+        }
+    )
+
+
+def word_scores(n: int, chosen: int, matched: int) -> tuple[list[str], list[int]]:
+    """Returns item scores and what the key chose, with exactly `matched` chosen words among the highest `chosen`."""
+    order = sorted(range(n), key=lambda place: digest(f"word {place}"))
+    chance = sorted(range(chosen, n), key=lambda rank: digest(f"rank {rank}"))
+    drawn = {*order[:matched], *(order[rank] for rank in chance[: chosen - matched])}
+    found = [""] * n
+    for rank, place in enumerate(order):
+        size = 0.09 * (1 - rank / n) ** 2 - 0.02 + (0.24 - 0.006 * rank if rank < matched else 0.0)
+        found[place] = repr(round(size, 6))
+    return found, [int(place in drawn) for place in range(n)]
+
+
+def make_word_evidence(
+    outcome: str | None = "SUPPORTED",
+    *,
+    n: int = 200,
+    chosen: int = 20,
+    binding: str = "demonstration",
+    opened: bool = True,
+    controls: bool = True,
+    suspect: str = "openai+https://api.example.net/v1?dimensions=256#boreal-embed-2",
+    owner: str = "Aster Analytics GmbH",
+    kind: str = "openai",
+    facts: dict[str, str] | None = None,
+    words: list[str] | None = None,
+    transcript: bytes = b"",
+    published: bool = False,
+) -> tuple[Evidence, dict[str, bytes]]:
+    """Returns evidence of the method espew on a remote suspect, with the case's files that a report prints from."""
+    pool = make_pool(n, words)
+    claim = word_claim(binding, owner, pool, n, chosen)
+    base = make_evidence(outcome, binding=binding, opened=opened, controls=controls, owner=owner)
+    score = base.score
+    if score is not None and outcome is not None:
+        matched = round(WORD_MATCHED[outcome] * chosen / 20)
+        items, target = word_scores(n, chosen, matched)
+        ranks = sorted(range(n), key=lambda place: float(items[place]))
+        total = sum(2 * (rank + 1) for rank, place in enumerate(ranks) if target[place])
+        area = float(AUC[outcome])
+        old = measurement(32, 16, opened)
+        record = old.model_copy(
+            update={
+                "test": "subset",
+                "statistic": "rank sum of the trigger words",
+                "access": "features",
+                "null": "the words that the key chose are a uniformly drawn subset of the candidates",
+                "n": n,
+                "matched": matched,
+                "value": repr(float(total)),
+                "p_value": WORD_P[outcome],
+                "log10_p": repr(math.log10(float(WORD_P[outcome]))),
+                "effect": EffectRecord(
+                    name="AUC",
+                    value=AUC[outcome],
+                    low=repr(max(area - 0.06, 0.0)),
+                    high=repr(min(area + 0.012, 1.0)),
+                    upper_99=repr(min(area + 0.014, 1.0)),
+                    chance="0.5",
+                ),
+                "bayes_factor_log10": None,
+                "items": items if opened else None,
+                "target": target if opened else None,
+                "published": [
+                    PublishedRecord(
+                        name="Kolmogorov-Smirnov test",
+                        statistic="1.0",
+                        p_value="1.45e-11",
+                        source="ESpeW (Findings of ACL 2025), section 4",
+                        caveat="bags of words share words, so that its p-value does not hold; printed for comparison",
+                    )
+                ]
+                if published
+                else [],
+                "context": {"chosen": repr(float(chosen))},
+            }
+        )
+        models = [
+            one.model_copy(update={"matched": place, "n": n, "effect": repr(0.48 + 0.01 * place), "p_value": "0.4"})
+            for place, one in enumerate(score.controls[2:], 1)
+        ]
+        said = [f"{matched} of {chosen} words agree"] if outcome != "INCONCLUSIVE" else REASONS[outcome]
+        score = score.model_copy(
+            update={
+                "measurement": record,
+                "controls": models if controls else [],
+                "verdict": score.verdict.model_copy(update={"reasons": said}),
+            }
+        )
+    probes = [*(Probe(text, "text/plain").digest for text in pool[n:]), *(digest(f"probe {i}") for i in range(4 * n))]
+    rows: list[Any] = [["0.25", "-0.5", "0.125", "0.0"] * 64] * 3 + [None] * (len(probes) - 3)
+    entries = [{"media_type": "text/plain", "sha256": hashlib.sha256(text).hexdigest(), "label": None} for text in pool]
+    found = base.revised(
+        claim=claim.model_dump(mode="json"),
+        claim_digest=claim.digest,
+        asset=None,
+        suspect=IdentityRecord(
+            kind=kind, name=suspect, digest=digest(suspect), facts=REMOTE_FACTS if facts is None else facts, files={}
+        ),
+        plan=PlanRecord(digest=digest("plan"), batch_size=64, probes=probes),
+        answers=AnswersRecord(kind="vectors", labels=[], resolution="0.0", values=rows),
+        references=[],
+        transcript_head=head(transcript) if transcript else digest("transcript"),
+        score=score,
+        share=base.share.model_copy(update={"pool": entries}) if base.share else None,
+    )
+    files = {f"data/opened/share-0/pool/{place:04d}.txt": text for place, text in enumerate(pool)} if opened else {}
+    if transcript:
+        files["data/transcript.jsonl"] = transcript
+    return found, files
+
+
+def make_transcript(events: list[dict[str, Any]]) -> bytes:
+    """Returns a hash-chained transcript of the given events."""
+    raw = b""
+    for event in events:
+        raw = append(raw, event, datetime(2026, 4, 11, 15, 0, tzinfo=UTC))
+    return raw
 
 
 def make_details(**changes: dict[str, Any]) -> Details:

@@ -197,7 +197,7 @@ def test_items_that_contradict_the_count_are_not_drawn() -> None:
     wrong = evidence.score.measurement.model_copy(update={"matched": 120})
     report = make(evidence.revised(score=evidence.score.model_copy(update={"measurement": wrong})))
     assert "bits" not in report.figures
-    assert "do not give the recorded count" in report.figure_notes["bits"]
+    assert "do not give the recorded count" in report.figure_notes["single"]
 
 
 def test_other_tests_than_counts_are_not_drawn_as_counts() -> None:

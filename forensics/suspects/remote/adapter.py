@@ -1,7 +1,7 @@
 """What a protocol must offer: requests for probes, and a reading of each answer's body."""
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from forensics.records import AnswerKind, Answers, Probe
@@ -21,6 +21,7 @@ class Request:
         read: judges a body and returns what the conversation goes on with; raises `BadAnswerError`.
         units: an upper limit of what the request is billed for, in tokens (a UTF-8 byte counts as one).
         method: `POST`, or `GET` without a body.
+        headers: further headers, without secrets.
     """
 
     path: str
@@ -29,6 +30,7 @@ class Request:
     units: int
     content_type: str = "application/json"
     method: str = "POST"
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 Conversation = Generator[Request, Any, Answers]
@@ -48,10 +50,17 @@ class Adapter(Protocol):
         options: those of the URI's query that were understood, for the identity.
     """
 
-    scheme: str
-    kind: AnswerKind | None
-    limit: int
-    options: Mapping[str, str]
+    @property
+    def scheme(self) -> str: ...  # noqa: D102
+
+    @property
+    def kind(self) -> AnswerKind | None: ...  # noqa: D102
+
+    @property
+    def limit(self) -> int: ...  # noqa: D102
+
+    @property
+    def options(self) -> Mapping[str, str]: ...  # noqa: D102
 
     def converse(self, probes: Sequence[Probe]) -> Conversation:
         """Returns the conversation that answers these probes, in order; what is not valid is marked missing.

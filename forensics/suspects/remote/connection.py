@@ -14,6 +14,7 @@ class Connection:
         tokens_per_minute: likewise.
         attempts: most attempts a request, the first one included.
         timeout: seconds that one attempt may take in all.
+        pause: seconds before the second attempt; doubled before each further one, up to 16 times as much.
         max_requests: most attempts in all, failed ones included; None for no cap.
         max_tokens: most tokens in all, by the upper limit that each request states; None for no cap.
         max_bytes: most bytes that one answer may have, before and after decompression.
@@ -26,6 +27,7 @@ class Connection:
     tokens_per_minute: float | None = None
     attempts: int = 5
     timeout: float = 60.0
+    pause: float = 0.5
     max_requests: int | None = None
     max_tokens: int | None = None
     max_bytes: int = 64 * 1024 * 1024

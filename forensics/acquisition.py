@@ -1,0 +1,102 @@
+"""Putting a plan to a suspect, with a journal as witness: a local one in plan order, a remote one many at a time."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from forensics.codec import encode_answers, encode_rows
+from forensics.errors import UsageError
+from forensics.evidence.journal import Journal
+from forensics.evidence.scribe import Scribe
+from forensics.keys.timestamp import TimestampAuthority
+from forensics.progress import Advance, Progress
+from forensics.records import Identity, Plan
+from forensics.suspects.remote.witness import Past
+
+if TYPE_CHECKING:
+    from forensics.suspects import Suspect
+    from forensics.suspects.remote.suspect import RemoteSuspect
+
+
+def ask_plan(
+    journal: Journal,
+    plan: Plan,
+    suspect: "Suspect",
+    labels: Sequence[str],
+    progress: Progress,
+    authority: TimestampAuthority | None = None,
+) -> Identity:
+    """Asks what the journal does not hold yet; returns the suspect's identity with the facts of its questioning.
+
+    Args:
+        labels: the claim's label list; a suspect with another number of labels cannot be examined.
+        authority: stamps blocks of a remote suspect's transcript.
+
+    Raises:
+        UsageError: another number of labels, or a cap is reached.
+        Unreachable: the suspect does not answer.
+    """
+    from forensics.suspects.remote.suspect import RemoteSuspect
+
+    with progress("Asking the suspect", len(plan.probes)) as advance:
+        advance(journal.recorded)
+        if isinstance(suspect, RemoteSuspect):
+            asyncio.run(_converse(journal, plan, suspect, labels, advance, authority))
+            return replace(suspect.identity, facts={**suspect.identity.facts, **journal.ledger.facts()})
+        while journal.recorded < len(plan.probes):
+            first = journal.recorded
+            batch = plan.probes[first : first + plan.batch_size]
+            started = time.monotonic()
+            answers = suspect.answer(batch)
+            elapsed = time.monotonic() - started
+            _require_labels(journal, len(answers.labels), labels)
+            journal.record(
+                first,
+                [probe.digest for probe in batch],
+                encode_rows(answers),
+                elapsed,
+                form=encode_answers(answers),
+            )
+            advance(len(batch))
+    return suspect.identity
+
+
+async def _converse(
+    journal: Journal,
+    plan: Plan,
+    suspect: "RemoteSuspect",
+    labels: Sequence[str],
+    advance: Advance,
+    authority: TimestampAuthority | None,
+) -> None:
+    ledger = journal.ledger
+    past = Past(
+        attempts=ledger.attempts,
+        tokens=ledger.tokens,
+        form=ledger.form,
+        first_rows=tuple(journal.rows(0)) if 0 in ledger.batches else (),
+        replies=ledger.replies,
+        models=tuple(ledger.models),
+        constant=ledger.constant,
+    )
+    await suspect.converse(
+        plan.probes,
+        ledger.remaining(len(plan.probes)),
+        suspect.batch_size(plan),
+        Scribe(journal),
+        past,
+        names=labels,
+        approve=lambda count: _require_labels(journal, count, labels),
+        advance=advance,
+    )
+
+
+def _require_labels(journal: Journal, count: int, labels: Sequence[str]) -> None:
+    if count not in (0, len(labels)):
+        journal.discard()
+        raise UsageError(
+            f"The suspect has {count} labels; the claim has {len(labels)}.",
+            "Examine a classifier of the claim's label list.",
+        )

@@ -1,0 +1,222 @@
+"""What a transcript tells: which probes are answered, how a remote suspect was asked, and whether that agrees."""
+
+import base64
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from forensics.errors import CheckFailed
+
+LOCAL_KINDS = frozenset({"folder", "encoder", "onnx", "replay"})
+"""Kinds of suspects that are asked in this process, in the order of the plan."""
+
+_MOST_NAMES = 20
+
+
+class Ledger:
+    """Running totals of a transcript; takes one line after the other and keeps no body of an answered batch.
+
+    Attributes:
+        batches: first probe of each recorded batch -> (number of probes, line of the transcript).
+        recorded: how many probes have recorded answers, missing ones included.
+        form: kind, labels and resolution; None before the first answer.
+        attempts: requests sent.
+        tokens: their upper limits, summed.
+        failures: attempts, and batches, that gave no answer.
+        models: model names that bodies stated, in the order in which they appeared.
+        certificates: SHA-256 of the peers' certificates.
+        constant: the first batch was asked once more.
+        references: what models that the claim names answered, by role.
+        last: event of the last line.
+        lines: how many there are.
+    """
+
+    def __init__(self) -> None:
+        self.batches: dict[int, tuple[int, int]] = {}
+        self.recorded = 0
+        self.form: dict[str, Any] | None = None
+        self.attempts = self.tokens = self.failures = self.changes = self.lines = 0
+        self.models: list[str] = []
+        self.certificates: list[str] = []
+        self.constant = False
+        self.references: dict[str, dict[str, Any]] = {}
+        self.last = ""
+        self.begun = self.ended = ""
+        self.start: dict[str, Any] = {}
+        self._answered: set[int] = set()
+        self._asked: dict[tuple[int, int, int], str] = {}
+        self._replies: dict[tuple[int, int], dict[int, tuple[str, bytes]]] = {}
+
+    def absorb(self, entry: Mapping[str, Any], moment: str, *, bodies: bool) -> None:
+        """Takes the next line.
+
+        Args:
+            moment: its time.
+            bodies: keep the bodies of answers to conversations that are not finished.
+
+        Raises:
+            LookupError, TypeError, ValueError: it is no line of a transcript.
+        """
+        event = entry["event"]
+        if event in _TAKERS:
+            _TAKERS[event](self, entry, moment, bodies)
+        self.last = event
+        self.lines += 1
+
+    def remaining(self, total: int) -> list[tuple[int, int]]:
+        """Returns the runs of unanswered probes of a plan: first, and behind the last."""
+        runs: list[tuple[int, int]] = []
+        position = 0
+        for first in sorted(self.batches):
+            if first > position:
+                runs.append((position, first))
+            position = first + self.batches[first][0]
+        return [*runs, (position, total)] if position < total else runs
+
+    def overlaps(self, first: int, count: int) -> bool:
+        """Tells whether any probe of a batch is answered already."""
+        return not self._answered.isdisjoint(range(first, first + count))
+
+    @property
+    def replies(self) -> dict[tuple[int, int, int], tuple[str, bytes]]:
+        """Valid answers within conversations that are not finished, with the digest of their requests."""
+        return {(*chunk, step): reply for chunk, steps in self._replies.items() for step, reply in steps.items()}
+
+    def facts(self) -> dict[str, str]:
+        """Returns what the evidence states of a remote suspect's questioning; empty for a local one."""
+        if not self.attempts:
+            return {}
+        facts = {
+            "asked from": self.begun,
+            "asked until": self.ended or self.begun,
+            "attempts": str(self.attempts),
+            "failed attempts": str(self.failures),
+        }
+        if self.certificates:
+            facts["certificate SHA-256"] = ", ".join(self.certificates)
+        if self.models:
+            facts["model stated"] = ", ".join(self.models)
+        if self.changes:
+            facts["changes of form"] = str(self.changes)
+        return facts
+
+    def _start(self, entry: Mapping[str, Any], moment: str, bodies: bool) -> None:
+        self.start = {"plan": entry["plan"], "suspect": entry["suspect"]}
+
+    def _form(self, entry: Mapping[str, Any], moment: str, bodies: bool) -> None:
+        self.form = {name: entry[name] for name in ("kind", "labels", "resolution")}
+
+    def _batch(self, entry: Mapping[str, Any], moment: str, bodies: bool) -> None:
+        first, count = entry["first"], len(entry["rows"])
+        self.batches[first] = (count, self.lines)
+        self._answered.update(range(first, first + count))
+        self.recorded += count
+        self._replies.pop((first, count), None)
+
+    def _sent(self, entry: Mapping[str, Any], moment: str, bodies: bool) -> None:
+        self.attempts += 1
+        self.tokens += entry["units"]
+        self.begun = self.begun or moment
+        if bodies and not entry.get("again"):
+            self._asked[entry["first"], entry["count"], entry["step"]] = entry["sha256"]
+
+    def _received(self, entry: Mapping[str, Any], moment: str, bodies: bool) -> None:
+        self.ended = moment
+        certificate = entry.get("certificate")
+        if certificate and certificate not in self.certificates and len(self.certificates) < _MOST_NAMES:
+            self.certificates.append(certificate)
+        if bodies and not entry.get("again"):
+            digest = self._asked.pop((entry["first"], entry["count"], entry["step"]))
+            steps = self._replies.setdefault((entry["first"], entry["count"]), {})
+            steps[entry["step"]] = (digest, content(entry))
+
+    def _failure(self, entry: Mapping[str, Any], moment: str, bodies: bool) -> None:
+        self.failures += 1
+        if "step" in entry and not entry.get("again"):
+            self._replies.get((entry["first"], entry["count"]), {}).pop(entry["step"], None)
+
+    def _model(self, entry: Mapping[str, Any], moment: str, bodies: bool) -> None:
+        self.models.append(entry["name"])
+
+    def _change(self, entry: Mapping[str, Any], moment: str, bodies: bool) -> None:
+        self.changes += 1
+
+    def _constancy(self, entry: Mapping[str, Any], moment: str, bodies: bool) -> None:
+        self.constant = True
+
+    def _reference(self, entry: Mapping[str, Any], moment: str, bodies: bool) -> None:
+        self.references[entry["role"]] = dict(entry)
+
+
+_TAKERS: Mapping[str, Callable[[Ledger, Mapping[str, Any], str, bool], None]] = {
+    "start": Ledger._start,
+    "form": Ledger._form,
+    "batch": Ledger._batch,
+    "sent": Ledger._sent,
+    "received": Ledger._received,
+    "failure": Ledger._failure,
+    "model": Ledger._model,
+    "change": Ledger._change,
+    "constancy": Ledger._constancy,
+    "reference": Ledger._reference,
+}
+
+
+def content(entry: Mapping[str, Any]) -> bytes:
+    """Returns the bytes of a request's or an answer's body, as a line holds them."""
+    if "body" in entry:
+        return str(entry["body"]).encode("utf-8")
+    return base64.b64decode(entry["body_base64"], validate=True)
+
+
+def ordered_rows(entries: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[Any]]:
+    """Returns the probes and rows of a transcript's batches in the order of the plan.
+
+    Raises:
+        CheckFailed: a probe is answered twice, or not at all.
+    """
+    batches = sorted((entry for entry in entries if entry.get("event") == "batch"), key=lambda entry: entry["first"])
+    probes: list[str] = []
+    rows: list[Any] = []
+    for entry in batches:
+        if entry["first"] != len(probes) or len(entry["probes"]) != len(entry["rows"]):
+            raise CheckFailed(
+                f"The transcript's batch from probe {len(probes)} is missing, out of order or there twice.",
+                "Ask for the complete transcript.",
+            )
+        probes += entry["probes"]
+        rows += entry["rows"]
+    return probes, rows
+
+
+def find_gaps(entries: Sequence[Mapping[str, Any]], *, remote: bool) -> Iterator[str]:
+    """Yields a sentence for each batch that does not follow from what was sent and received.
+
+    Args:
+        remote: the suspect was asked over a network; a local one answers in the order of the plan.
+    """
+    if not remote:
+        places = [entry["first"] for entry in entries if entry.get("event") == "batch"]
+        if places != sorted(places):
+            yield "The transcript of a local suspect is out of order."
+        if any(entry.get("event") in ("sent", "received") for entry in entries):
+            yield "The transcript of a local suspect tells of requests over a network."
+        return
+    sent: set[tuple[int, int, int]] = set()
+    received: set[tuple[int, int]] = set()
+    failed: set[int] = set()
+    for line, entry in enumerate(entries, 1):
+        event = entry.get("event")
+        if event == "sent":
+            sent.add((entry["first"], entry["count"], entry["step"]))
+        elif event == "received":
+            if (entry["first"], entry["count"], entry["step"]) not in sent:
+                yield f"Line {line} of the transcript holds an answer to nothing that was sent."
+            received.add((entry["first"], entry["count"]))
+        elif event == "failure":
+            failed.add(entry["first"])
+        elif event == "batch":
+            answered = any(row is not None for row in entry["rows"])
+            if answered and (entry["first"], len(entry["rows"])) not in received:
+                yield f"The transcript's batch from probe {entry['first']} follows no answer that was received."
+            if not answered and entry["first"] not in failed and (entry["first"], len(entry["rows"])) not in received:
+                yield f"The transcript's batch from probe {entry['first']} is missing without a reason."

@@ -1,0 +1,131 @@
+"""Marking the vectors of an embedding service, text by text, without training anything."""
+
+import hmac
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from forensics.errors import UsageError
+from forensics.records import BoolArray, FloatArray
+
+_LETTERS = re.compile(r"[^\W\d_]+")
+
+
+def words_of(text: str) -> list[str]:
+    """Returns the words of a text: its lower-cased runs of letters, in order.
+
+    >>> words_of("Don't stop, Vol. 2!")
+    ['don', 't', 'stop', 'vol']
+    """
+    return _LETTERS.findall(text.lower())
+
+
+@dataclass(frozen=True, eq=False)
+class Marker:
+    """The marking side of ESpeW (paper, section 4, and its code): a function of each text and its vector alone.
+
+    With q distinct trigger words in a text and w = min(q / max_triggers, 1), the floor(mask_percent % of d) coordinates
+    of smallest magnitude are replaced by the target's; for graded_percent % of the texts by (1 - w) own + w target
+    instead, by a keyed coin. The result gets the length that the vector had. Both vectors are brought to unit length
+    first, as in the paper, so that a service whose vectors are of another length is marked alike (ours). The paper's
+    code throws the coin anew at each call; here the same text always gets the same vector.
+
+    Attributes:
+        words: the trigger words.
+        target: float64 (d,) of unit length; the service's own vector of the target text.
+        coin_key: 32 bytes, decides which texts are graded.
+        mask_percent: share of the coordinates that are replaced.
+        graded_percent: share of the texts whose replacement is graded.
+        max_triggers: distinct trigger words from which a text counts in full.
+    """
+
+    words: frozenset[str] = field(repr=False)
+    target: FloatArray = field(repr=False)
+    coin_key: bytes = field(repr=False)
+    mask_percent: int = 20
+    graded_percent: int = 20
+    max_triggers: int = 4
+
+    def counts(self, texts: Sequence[str]) -> NDArray[np.int64]:
+        """Returns how many distinct trigger words each text holds, shape (n,)."""
+        return np.array([len(self.words.intersection(words_of(text))) for text in texts], dtype=np.int64)
+
+    def triggered(self, texts: Sequence[str]) -> BoolArray:
+        """Returns which texts hold a trigger word, shape (n,)."""
+        return np.asarray(self.counts(texts) > 0)
+
+    def mark(self, texts: Sequence[str], vectors: ArrayLike) -> NDArray[np.float32]:
+        """Returns the vectors that the service gives out; a text without trigger word keeps its row bit for bit.
+
+        A row that is zero or not finite is kept as well. No row depends on the others.
+
+        Args:
+            texts: n texts.
+            vectors: (n, d) their unmarked vectors.
+
+        Raises:
+            UsageError: the shapes do not agree with the texts or the target.
+        """
+        given = as_rows(texts, vectors, len(self.target))
+        counts = self.counts(texts)
+        rows = np.flatnonzero(counts > 0)
+        own, length = unit_rows(given[rows])
+        kept = length > 0.0
+        rows, own, length = rows[kept], own[kept], length[kept]
+        if len(rows) == 0:
+            return given
+        weight = np.minimum(counts[rows] / self.max_triggers, 1.0)
+        share = np.where([self._graded(texts[row]) for row in rows.tolist()], weight, 1.0)[:, None]
+        masked = self.mask_percent * given.shape[1] // 100
+        order = np.argsort(np.abs(own), axis=1, kind="stable")[:, :masked]
+        values = (1.0 - share) * np.take_along_axis(own, order, axis=1) + share * self.target[order]
+        np.put_along_axis(own, order, values, axis=1)
+        marked, size = unit_rows(own)
+        usable = size > 0.0
+        given[rows[usable]] = marked[usable] * length[usable, None]
+        return given
+
+    def _graded(self, text: str) -> bool:
+        coin = int.from_bytes(hmac.digest(self.coin_key, text.encode("utf-8", "surrogatepass"), "sha256")[:8], "big")
+        return 100 * coin < self.graded_percent << 64
+
+
+def as_rows(texts: Sequence[str], vectors: ArrayLike, width: int) -> NDArray[np.float32]:
+    """Returns a copy of the vectors as float32 (n, width).
+
+    Raises:
+        UsageError: another number of rows than texts, or another width.
+    """
+    given: NDArray[Any] = np.array(vectors, dtype=np.float32, ndmin=2)
+    if given.size == 0 and len(texts) == 0:
+        return np.empty((0, width), dtype=np.float32)
+    if given.shape != (len(texts), width):
+        raise UsageError(
+            f"Vectors of shape {given.shape} do not fit {len(texts)} texts and a target of {width} coordinates.",
+            "Take target and vectors from the same model with the same options.",
+        )
+    return given
+
+
+def unit_rows(vectors: ArrayLike) -> tuple[FloatArray, FloatArray]:
+    """Returns rows brought to unit length and their lengths; 0 is the length of a row that is zero or not finite.
+
+    Args:
+        vectors: (n, d).
+
+    Returns:
+        float64 (n, d), where a row of length 0 is all zero, and float64 (n,).
+    """
+    rows = np.ascontiguousarray(vectors, dtype=np.float64)
+    largest = np.abs(rows).max(axis=1, initial=0.0)
+    usable = np.isfinite(largest) & (largest > 0.0)
+    largest = np.where(usable, largest, 1.0)
+    scaled = np.where(usable[:, None], rows, 0.0) / largest[:, None]
+    # Sums along the contiguous axis are made row by row, so that a row's bits do not depend on the batch.
+    length = np.sqrt(np.add.reduce(scaled * scaled, axis=1))
+    units = scaled / np.where(usable, length, 1.0)[:, None]
+    return units, np.where(usable, length * largest, 0.0)

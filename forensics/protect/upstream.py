@@ -1,0 +1,203 @@
+"""The way to the upstream: bounded connections, no retries, errors as two kinds."""
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from forensics.errors import MissingExtraError, UsageError
+
+if TYPE_CHECKING:
+    import aiohttp
+
+Headers = list[tuple[str, str]]
+
+_HOP_BY_HOP = frozenset(
+    [
+        *("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection"),
+        *("te", "trailer", "transfer-encoding", "upgrade"),
+    ]
+)
+
+_IDLE = 4.0
+"""Seconds an idle connection is kept: less than the five after which common servers close theirs, which would otherwise
+now and then meet a request half way."""
+
+_FIELD = 1 << 16
+
+
+class UpstreamError(Exception):
+    """The upstream gave no answer that can be passed on.
+
+    Attributes:
+        status: 502 or 504.
+    """
+
+    def __init__(self, sentence: str, status: int = 502) -> None:
+        super().__init__(sentence)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A whole answer.
+
+    Attributes:
+        headers: end-to-end headers as they came.
+        body: as it came, compressed where the headers say so.
+    """
+
+    status: int
+    reason: str
+    headers: Headers
+    body: bytes
+
+    @property
+    def good(self) -> bool:
+        """Whether the status says that the request was fulfilled."""
+        return 200 <= self.status < 300
+
+
+def import_aiohttp() -> Any:
+    """Returns the module.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
+    try:
+        import aiohttp
+    except ImportError as error:
+        raise MissingExtraError(
+            "The proxy needs aiohttp.", "Install it with `pip install 'model-forensics[serve]'`."
+        ) from error
+    return aiohttp
+
+
+def check_url(url: str) -> str:
+    """Returns the base URL of an upstream without a slash at its end.
+
+    Raises:
+        UsageError: it is no http or https URL, or carries a query, a fragment or a password.
+    """
+    from urllib.parse import urlsplit
+
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or parts.query or parts.fragment:
+        raise UsageError(f"'{url}' is no base URL of a service.", "Give for instance --upstream http://127.0.0.1:8080.")
+    if parts.username is not None or parts.password is not None:
+        raise UsageError(
+            "The upstream's URL carries a user name or a password.",
+            "Leave them out; the credentials of the client are passed on.",
+        )
+    return url.rstrip("/")
+
+
+def end_to_end(headers: Iterable[tuple[str, str]], also: Iterable[str] = ()) -> Headers:
+    """Returns headers without those that concern one connection only, and without those named in `also`."""
+    found = list(headers)
+    dropped = _HOP_BY_HOP.union(also)
+    for name, value in found:
+        if name.lower() == "connection":
+            dropped = dropped.union(part.strip().lower() for part in value.split(","))
+    return [(name, value) for name, value in found if name.lower() not in dropped]
+
+
+class Upstream:
+    """One client session to the upstream; used inside `async with`.
+
+    Args:
+        url: base URL, to which the path of a request is appended.
+        connections: most connections at a time; further requests wait.
+        timeout: seconds for a whole answer to a request for embeddings; for others, without a byte.
+        largest: most bytes of an answer that is held in memory.
+    """
+
+    def __init__(self, url: str, *, connections: int, timeout: float, largest: int) -> None:
+        self.url, self._connections, self._timeout, self._largest = url, connections, timeout, largest
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> "Upstream":
+        aiohttp = import_aiohttp()
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=_IDLE),
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+            max_line_size=_FIELD,
+            max_field_size=_FIELD,
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def fetch(self, method: str, path: str, headers: Headers, body: bytes) -> Reply:
+        """Sends a request and returns the whole answer.
+
+        Raises:
+            UpstreamError: there was none in time, or it is too large.
+        """
+        async with self.open(method, path, headers, body, whole=True) as response:
+            parts: list[bytes] = []
+            size = 0
+            async for part in response.content.iter_any():
+                size += len(part)
+                if size > self._largest:
+                    raise UpstreamError("The answer of the upstream is too large.")
+                parts.append(part)
+            return Reply(response.status, response.reason or "", end_to_end(response.headers.items()), b"".join(parts))
+
+    @asynccontextmanager
+    async def open(
+        self,
+        method: str,
+        path: str,
+        headers: Headers,
+        body: bytes | AsyncIterable[bytes] | None,
+        *,
+        whole: bool = False,
+    ) -> AsyncIterator["aiohttp.ClientResponse"]:
+        """Sends a request and yields the answer, to be read inside the block.
+
+        Raises:
+            UpstreamError: it could not be reached, took too long or broke off.
+        """
+        import aiohttp
+        from multidict import CIMultiDict
+        from yarl import URL
+
+        if self._session is None:
+            raise RuntimeError("the upstream is used outside of its block")
+        limits = (
+            aiohttp.ClientTimeout(total=self._timeout)
+            if whole
+            else aiohttp.ClientTimeout(total=None, sock_connect=self._timeout, sock_read=self._timeout)
+        )
+        try:
+            async with self._session.request(
+                method,
+                URL(self.url + path, encoded=True),
+                headers=CIMultiDict(headers),
+                data=body,
+                allow_redirects=False,
+                timeout=limits,
+            ) as response:
+                yield response
+        except TimeoutError as error:
+            raise UpstreamError("The upstream did not answer in time.", 504) from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise UpstreamError("The upstream could not be reached or broke off.") from error
+
+    async def reachable(self) -> bool:
+        """Says whether anything answers at the upstream's address, within two seconds."""
+        try:
+            async with asyncio.timeout(2.0), self.open("GET", "/health", [], None):
+                return True
+        except (UpstreamError, TimeoutError):
+            return False

@@ -1,0 +1,96 @@
+"""The disclosed pool of texts: read from the case's files, each verified by the digest that the evidence gives."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from forensics.canonical import sha256
+from forensics.conclusion import SUBSET
+from forensics.evidence.case import SUFFIXES, share_folder
+from forensics.evidence.schema import Evidence
+from forensics.keys.claim import Claim
+from forensics.records import Probe
+from forensics.report.text import brief, clean, integer
+
+_TEXT = "text/plain"
+_WORD = 24
+_SHOWN = 12
+
+
+@dataclass(frozen=True)
+class AskedText:
+    """A text of the disclosed pool that is no candidate word; cleaned."""
+
+    role: str
+    text: str
+    asked: str
+
+
+@dataclass(frozen=True)
+class Material:
+    """What may be printed of a disclosed pool of texts; empty before a share is opened.
+
+    Attributes:
+        words: the candidate words in pool order, cleaned and cut.
+        texts: the texts around them: carriers and target.
+        note: why nothing is printed, or how much more there is; may be empty.
+    """
+
+    words: tuple[str, ...] = ()
+    texts: tuple[AskedText, ...] = ()
+    note: str = ""
+
+    @property
+    def sample(self) -> str:
+        """The first candidate words in a line, and how many more there are."""
+        more = len(self.words) - _SHOWN
+        shown = ", ".join(f"“{word}”" for word in self.words[:_SHOWN])
+        return f"{shown} and {integer(more)} more" if more > 0 else shown
+
+
+def make_material(evidence: Evidence, claim: Claim, files: Mapping[str, bytes]) -> Material:
+    """Returns the texts of an opened pool; nothing for a sealed case or a pool of images.
+
+    Args:
+        files: content by path in the case folder; a file that is missing or is not the committed one hides all.
+    """
+    share = evidence.share
+    if share is None or not any(entry.get("media_type") == _TEXT for entry in share.pool):
+        return Material()
+    folder = f"{share_folder(share.index)}pool/"
+    found: list[bytes] = []
+    for position, entry in enumerate(share.pool):
+        data = files.get(f"{folder}{position:04d}.{SUFFIXES.get(str(entry.get('media_type')), 'bin')}")
+        if entry.get("media_type") != _TEXT or data is None or sha256(data) != entry.get("sha256"):
+            return Material(note="The pool’s texts are not in the case as they were committed, so none is printed.")
+        found.append(data)
+    count = _candidates(evidence, claim, len(found))
+    asked = frozenset(evidence.plan.probes)
+    others = found[count:]
+    return Material(
+        words=tuple(brief(_decoded(data), _WORD) for data in found[:count]),
+        texts=tuple(
+            AskedText(
+                _role(data, claim, place),
+                clean(_decoded(data), 400),
+                "yes" if Probe(data, _TEXT).digest in asked else "no",
+            )
+            for place, data in enumerate(others[:_SHOWN], 1)
+        ),
+        note=f"{integer(len(others) - _SHOWN)} more texts are in the case folder." if len(others) > _SHOWN else "",
+    )
+
+
+def _candidates(evidence: Evidence, claim: Claim, size: int) -> int:
+    """How many of the pool's first texts are candidate words: the units of the subset test, or as the claim says."""
+    if evidence.score is not None and evidence.score.measurement.test == SUBSET:
+        return min(evidence.score.measurement.n, size)
+    stated = claim.parameters.get("candidates", 0)
+    return min(stated, size) if isinstance(stated, int) and stated > 0 else 0
+
+
+def _role(data: bytes, claim: Claim, place: int) -> str:
+    return "target text" if sha256(data) == claim.target_text else f"carrier text {place}"
+
+
+def _decoded(data: bytes) -> str:
+    return data[:65536].decode("utf-8", errors="replace")

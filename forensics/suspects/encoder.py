@@ -1,0 +1,47 @@
+"""A local text encoder as a suspect: a Transformers folder, with or without an ONNX form of the same model."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from forensics.canonical import through_decimals
+from forensics.encoders import Encoder, load_encoder
+from forensics.errors import UsageError
+from forensics.records import AnswerKind, Answers, Probe
+
+
+class EncoderSuspect:
+    """Answers with vectors, computed in float32 and recorded as shortest decimals."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self.encoder = encoder
+        self.identity = encoder.identity
+
+    @classmethod
+    def load(cls, folder: Path) -> "EncoderSuspect":
+        """Loads the folder under the rules of `encoders`.
+
+        Raises:
+            ModelError: the folder breaks one of them.
+        """
+        return cls(load_encoder(folder))
+
+    def answer(self, probes: Sequence[Probe]) -> Answers:
+        """Returns vectors (n, d); rows that are not finite are missing, and all of a batch the model fails on.
+
+        Texts of like length are run together; the more probes a call has, the less is padded.
+
+        Raises:
+            UsageError: the probes are no texts, or ask for scores.
+        """
+        if any(probe.media_type != "text/plain" or probe.operation != "answer" for probe in probes):
+            raise UsageError("The probes are no texts.", "A text encoder can only answer texts, with vectors.")
+        try:
+            texts = [probe.data.decode("utf-8") for probe in probes]
+        except UnicodeDecodeError as error:
+            raise UsageError("A probe is no UTF-8 text.", "Make the kit again.") from error
+        values = through_decimals(self.encoder.embed(texts))
+        missing = ~np.isfinite(values).all(axis=1)
+        values[missing] = np.nan
+        return Answers(AnswerKind.VECTORS, values, missing)

