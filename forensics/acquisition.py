@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from forensics.codec import encode_answers, encode_rows
+from forensics.codec import encode_answers, encode_rows, join_answers
 from forensics.errors import UsageError
 from forensics.evidence.journal import Journal
 from forensics.evidence.scribe import Scribe
 from forensics.keys.timestamp import TimestampAuthority
-from forensics.progress import Advance, Progress
-from forensics.records import Identity, Plan
+from forensics.progress import Advance, Progress, silent
+from forensics.records import Answers, Identity, Plan
 from forensics.suspects.remote.witness import Past
 
 if TYPE_CHECKING:
@@ -63,6 +63,21 @@ def ask_plan(
     return suspect.identity
 
 
+def ask(suspect: "Suspect", plan: Plan, progress: Progress = silent, label: str = "Asking a reference") -> Answers:
+    """Puts a whole plan to a model and returns its answers; nothing is recorded on the way."""
+    from forensics.suspects.remote.suspect import RemoteSuspect
+
+    # A remote one is given everything at once and cuts it into batches by itself.
+    size = len(plan.probes) if isinstance(suspect, RemoteSuspect) else plan.batch_size
+    parts: list[Answers] = []
+    with progress(label, len(plan.probes)) as advance:
+        for start in range(0, len(plan.probes), size):
+            batch = plan.probes[start : start + size]
+            parts.append(suspect.answer(batch))
+            advance(len(batch))
+    return join_answers(parts)
+
+
 async def _converse(
     journal: Journal,
     plan: Plan,
@@ -85,7 +100,7 @@ async def _converse(
         plan.probes,
         ledger.remaining(len(plan.probes)),
         suspect.batch_size(plan),
-        Scribe(journal),
+        Scribe(journal, authority.stamp if authority is not None else None),
         past,
         names=labels,
         approve=lambda count: _require_labels(journal, count, labels),

@@ -16,10 +16,7 @@ def encode_rows(answers: Answers) -> list[Any]:
     if answers.kind == AnswerKind.TEXT:
         return [None if gone else str(value) for value, gone in zip(answers.values, answers.missing, strict=True)]
     rows = answers.values.tolist()
-    return [
-        None if gone else [repr(value) for value in row]
-        for row, gone in zip(rows, answers.missing.tolist(), strict=True)
-    ]
+    return [None if gone else list(map(repr, row)) for row, gone in zip(rows, answers.missing.tolist(), strict=True)]
 
 
 def encode_answers(answers: Answers) -> dict[str, Any]:

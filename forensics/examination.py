@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from forensics.acquisition import ask_plan
+from forensics.acquisition import ask, ask_plan
 from forensics.canonical import canonical_json, now, sha256, utc
-from forensics.codec import join_answers
+from forensics.codec import encode_answers
 from forensics.errors import CaseError, UsageError
+from forensics.evidence.afterwards import add_published, plan_published, recorded_answers
 from forensics.evidence.case import (
     TOKENS,
     TRANSCRIPT,
@@ -23,6 +24,7 @@ from forensics.evidence.case import (
 )
 from forensics.evidence.chain import head
 from forensics.evidence.consistency import release_date
+from forensics.evidence.exchanges import LOCAL_KINDS
 from forensics.evidence.journal import Journal
 from forensics.evidence.kit import Kit, write_kit
 from forensics.evidence.reproduce import judge, measure_answers, read_answers, read_pool
@@ -37,6 +39,7 @@ from forensics.progress import Progress, silent
 from forensics.recording import (
     UNKNOWN,
     acquired_evidence,
+    ask_published,
     asset_record,
     control_records,
     named_references,
@@ -44,10 +47,13 @@ from forensics.recording import (
     require_claim,
     tool_record,
 )
-from forensics.records import Answers, Plan, Probe
+from forensics.records import Answers
 
 if TYPE_CHECKING:
     from forensics.suspects import Suspect
+
+TOLERANCE = 1e-4
+"""Largest difference of a number, asked again of another build or over a network, that counts as none."""
 
 
 def make_kit(key: UnlockedKey, share: int = 0) -> Kit:
@@ -126,17 +132,20 @@ def score(
     references: Sequence[str] = (),
     positive: str | None = None,
     owner_undisputed: bool = False,
+    published: "Suspect | None" = None,
     progress: Progress = silent,
 ) -> CaseFolder:
-    """Scores a case's recorded answers with the share that was asked; the suspect is not asked again.
+    """Scores a case's recorded answers with the share that was asked; nothing that decides is asked again.
 
     Args:
         references: folders (or URIs) of independent models for gate G3.
         positive: the owner's marked model, as a control that must pass.
         owner_undisputed: the instructions put the owner of the key beyond dispute.
+        published: the case's suspect, to be asked for the statistics that the method's paper prints; their probes
+            show it what the key had drawn. None asks nothing.
 
     Raises:
-        CaseError: the case belongs to another claim, is scored already, or is sealed.
+        CaseError: the case belongs to another claim, is scored already, is sealed, or was not acquired to its end.
         UsageError: the answers cannot belong to the claim, or a control is not what it is said to be.
     """
     from forensics.suspects import open_suspect
@@ -161,6 +170,8 @@ def score(
     marked = open_suspect(positive) if positive else None
     named = evidence.references
     controls = control_records(key, share, plan, named, models, evidence.suspect.digest, marked, progress)
+    asked = ask_published(key, loaded, published, progress) if published is not None else None
+    printed = add_published(measurement, claim, secrets[1], pool, asked[1] if asked else None)
     moment = now()
     count = key.folder.log_examination(
         moment=moment,
@@ -185,9 +196,11 @@ def score(
         created=utc(moment),
         examinations=count,
         owner_undisputed=owner_undisputed,
-        measurement=encode_measurement(measurement, disclose=loaded.opened),
+        measurement=encode_measurement(printed, disclose=loaded.opened),
         verdict=encode_verdict(verdict),
         controls=controls,
+        published_plan=asked[0].digest if asked else None,
+        published_answers=AnswersRecord.model_validate(encode_answers(asked[1])) if asked else None,
     )
     scored = evidence.revised(dates=dates, asset=asset, score=record)
     public = claim_files(claim.core, key.folder.tokens, key.folder.asset, key.folder.asset_token)
@@ -210,6 +223,10 @@ def open_case(key: UnlockedKey, case: Path, *, actor: str = "owner") -> CaseFold
     measurement = measure_answers(
         key.claim, key.pool(share), *key.secrets(share), evidence.answers, evidence.references
     )
+    afterwards = recorded_answers(evidence.score)
+    if afterwards is not None:
+        answers = read_answers(afterwards)
+        measurement = add_published(measurement, key.claim, key.secrets(share)[1], key.pool(share), answers)
     score_record = evidence.score.model_copy(update={"measurement": encode_measurement(measurement, disclose=True)})
     opened = evidence.revised(share=OpenedShare.model_validate(key.opening(share)), score=score_record)
     files = {**loaded.files(), **opened_files(share, key.pool(share))}
@@ -225,6 +242,7 @@ def examine(
     references: Sequence[str] = (),
     positive: str | None = None,
     owner_undisputed: bool = False,
+    published: bool = False,
     progress: Progress = silent,
     actor: str = "examiner",
     **acquisition: Any,
@@ -232,11 +250,14 @@ def examine(
     """Probes, acquire and score in a row; a case that was acquired but not scored is only scored.
 
     Args:
+        published: ask the suspect, once it has answered all that decides, for the published statistics as well.
         acquisition: further arguments of `acquire`; models that the claim names are looked for where they lay when
             the key was made, unless they are given.
     """
     from forensics.suspects import open_suspect
 
+    if published:
+        plan_published(key.claim, key.secrets(share)[1], key.pool(share))
     if not _awaits_score(case, suspect):
         if not acquisition.get("named"):
             acquisition["named"] = [open_suspect(place) for place in key.folder.paths.values() if Path(place).exists()]
@@ -248,19 +269,21 @@ def examine(
         references=references,
         positive=positive,
         owner_undisputed=owner_undisputed,
+        published=suspect if published else None,
         progress=progress,
     )
 
 
 def repeat(
-    case: Path, suspect: "Suspect | None", named: Sequence["Suspect"] = (), *, tolerance: float = 1e-4
+    case: Path, suspect: "Suspect | None", named: Sequence["Suspect"] = (), *, tolerance: float | None = None
 ) -> dict[str, Any]:
     """Asks models again with an opened case's own probes and counts the answers that differ.
 
     Args:
         suspect: the suspect, or None to ask only the models that the claim names.
         named: models that the claim names, found by their digests.
-        tolerance: largest difference of a score; 0 where the model files and libraries are the same.
+        tolerance: largest difference of a number that counts as none; by default 0 where the model files and
+            libraries are the same, else 1e-4.
 
     Raises:
         CaseError: no share is opened, so the probes are not known.
@@ -289,31 +312,24 @@ def repeat(
         asked.append((model, record.identity.digest, record.answers))
     differing, same = 0, True
     for model, digest, recorded in asked:
-        same_build = model.identity.digest == digest and tool_record() == evidence.tool
+        local = model.identity.kind in LOCAL_KINDS
+        same_build = local and model.identity.digest == digest and tool_record() == evidence.tool
         same = same and model.identity.digest == digest
-        differing += _disagreements(read_answers(recorded), ask(model, plan), 0.0 if same_build else tolerance)
+        allowed = tolerance if tolerance is not None else 0.0 if same_build else TOLERANCE
+        differing += _disagreements(read_answers(recorded), ask(model, plan), allowed)
     return {"probes": len(plan.probes) * len(asked), "disagreements": differing, "same_model": same}
 
 
 def _disagreements(then: Answers, again: Answers, allowed: float) -> int:
-    if again.values.shape != then.values.shape:
+    """Counts rows that differ; texts and classes do where they are not the same."""
+    if again.values.shape != then.values.shape or again.kind != then.kind:
         return then.n
-    gap = np.abs(again.values - then.values) > allowed
-    rows = gap.any(axis=1) if gap.ndim == 2 else gap
+    if then.values.ndim == 2:
+        rows = (np.abs(again.values - then.values) > allowed).any(axis=1)
+    else:
+        rows = then.values != again.values
     both = ~then.missing & ~again.missing
     return int((rows & both).sum() + (then.missing != again.missing).sum())
-
-
-def ask(suspect: "Suspect", plan: Plan, progress: Progress = silent, label: str = "Asking a reference") -> Answers:
-    """Puts a whole plan to a model and returns its answers; nothing is recorded on the way."""
-    size = plan.batch_size
-    parts: list[Answers] = []
-    with progress(label, len(plan.probes)) as advance:
-        for start in range(0, len(plan.probes), size):
-            batch: Sequence[Probe] = plan.probes[start : start + size]
-            parts.append(suspect.answer(batch))
-            advance(len(batch))
-    return join_answers(parts)
 
 
 def _awaits_score(case: Path, suspect: "Suspect") -> bool:

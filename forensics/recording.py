@@ -6,10 +6,12 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from forensics import __version__
+from forensics.acquisition import ask
 from forensics.canonical import decimal, now, sha256, utc
 from forensics.codec import encode_answers, encode_identity
 from forensics.errors import CaseError, UsageError
-from forensics.evidence.case import CaseFolder
+from forensics.evidence.afterwards import is_complete, plan_published
+from forensics.evidence.case import TRANSCRIPT, CaseFolder
 from forensics.evidence.certificates import printable
 from forensics.evidence.chain import head, verify_chain
 from forensics.evidence.consistency import token_record
@@ -34,12 +36,13 @@ from forensics.keys.folder import KeyFolder, UnlockedKey
 from forensics.keys.timestamp import verify_token
 from forensics.progress import Progress
 from forensics.records import Answers, Identity, Measurement, Plan
+from forensics.rules import marks_service
 
 if TYPE_CHECKING:
     from forensics.suspects import Suspect
 
 UNKNOWN = Dated(value=None, source="not stated")
-_PACKAGES = ("numpy", "scipy", "torch", "transformers")
+_PACKAGES = ("numpy", "scipy", "torch", "transformers", "tokenizers", "onnxruntime")
 
 
 def tool_record() -> dict[str, str]:
@@ -118,8 +121,6 @@ def named_references(
     Raises:
         UsageError: one is not among the models given.
     """
-    from forensics.examination import ask
-
     records: list[ReferenceRecord] = []
     for commitment in claim.references:
         model = next((each for each in models if each.identity.digest == commitment.digest), None)
@@ -160,8 +161,6 @@ def control_records(
         UsageError: the positive control is not the marked model that the owner recorded, or a reference is not
             independent or does not answer.
     """
-    from forensics.examination import ask
-
     claim, pool, secrets = key.folder.claim, key.pool(share), key.secrets(share)
 
     def scored(
@@ -187,16 +186,15 @@ def control_records(
     records: list[ControlRecord] = []
     if positive is not None:
         asset = asset_record(key.folder)
-        if asset is None or asset.digest != positive.identity.digest:
+        service = marks_service(claim)
+        if asset is None or (not service and asset.digest != positive.identity.digest):
             raise UsageError(
                 "The positive control is not the marked model that the key folder records.",
-                "Name the folder that `forensics embed` wrote.",
+                "Name the folder that `forensics embed` wrote, or the service that `forensics protect serve` recorded.",
             )
-        records.append(
-            scored(
-                "positive", positive.identity, ask(positive, plan, progress), "recorded by the owner after embedding"
-            )
-        )
+        # A service is recorded by its name, since its address may change; a wrong address only harms the claim.
+        source = "named by the owner as the marked service" if service else "recorded by the owner after embedding"
+        records.append(scored("positive", positive.identity, ask(positive, plan, progress), source))
     for model in _independent(key, independent, suspect):
         answers = ask(model, plan, progress)
         source = "given at scoring as independent; the report says who vouches for that"
@@ -208,6 +206,28 @@ def control_records(
             )
         records.append(record)
     return records
+
+
+def ask_published(key: UnlockedKey, case: CaseFolder, suspect: "Suspect", progress: Progress) -> tuple[Plan, Answers]:
+    """Asks a case's suspect for the method's published statistics, once all that decides has been answered.
+
+    Raises:
+        CaseError: the case was not acquired to its end.
+        UsageError: another suspect, or a method without such statistics.
+    """
+    from forensics.acquisition import ask
+
+    evidence, share = case.evidence, case.evidence.plan.share
+    plan = plan_published(key.claim, key.secrets(share)[1], key.pool(share))
+    transcript = case.content[TRANSCRIPT]
+    if not is_complete(evidence, transcript) or not replays(case, transcript):
+        raise CaseError(
+            "The case was not acquired to its end, so the published statistics cannot be asked for yet.",
+            "Finish the acquisition with --resume first.",
+        )
+    if suspect.identity.digest != evidence.suspect.digest:
+        raise UsageError("The suspect named is not the one of the case.", "Name the model that the case examined.")
+    return plan, ask(suspect, plan, progress, "Asking for the published statistics")
 
 
 def _independent(key: UnlockedKey, models: Sequence["Suspect"], suspect: str) -> list["Suspect"]:

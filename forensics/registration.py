@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from forensics.canonical import canonical_json, now, sha256
 from forensics.errors import UsageError
 from forensics.keys.asset import Asset
-from forensics.keys.claim import Binding, ReferenceCommitment
+from forensics.keys.claim import Binding, Claim, ReferenceCommitment
 from forensics.keys.creation import Targets
 from forensics.keys.folder import KeyFolder, create_key
 from forensics.keys.timestamp import TimestampAuthority
@@ -16,7 +16,7 @@ from forensics.methods import load_method
 from forensics.methods.espew import committed_texts
 from forensics.progress import Progress, silent
 from forensics.records import Identity, Pool
-from forensics.rules import draft_rule, require_reachable
+from forensics.rules import draft_rule, marks_service, require_reachable
 
 if TYPE_CHECKING:
     from forensics.training.data import ImageData
@@ -136,19 +136,14 @@ def embed_key(
     Raises:
         UsageError: model, data or accuracy do not allow it; nothing is left behind.
     """
-    claim = KeyFolder.open(path).claim
-    if load_method(claim.method).spec.modality == "embedding":
-        raise UsageError(
-            f"A key for {claim.method} trains nothing: the service marks its own answers.",
-            "Use forensics protect serve.",
-        )
-    from forensics.training.embed import Marking, embed
-
     if not 0.0 <= max_accuracy_drop <= 1.0:
         raise UsageError("The accepted loss of accuracy is no share.", "Give 0 to 100 percentage points.")
     key = KeyFolder.open(path)
+    require_training(key.claim)
     if key.asset is not None and not out.with_name(out.name + ".partial").exists():
         raise UsageError("This key has marked a model already; a key marks one.", "Make a new key for another model.")
+    from forensics.training.embed import Marking, embed
+
     unlocked = key.unlock(passphrase)
 
     def record(identity: Identity) -> None:
@@ -173,6 +168,19 @@ def embed_key(
         progress=progress,
         record=record,
     )
+
+
+def require_training(claim: Claim) -> None:
+    """Refuses a key whose method trains no model.
+
+    Raises:
+        UsageError: the claim is of such a method.
+    """
+    if marks_service(claim):
+        raise UsageError(
+            f"Nothing is trained with a key for {claim.method}: the service marks its own answers.",
+            "Use forensics protect serve.",
+        )
 
 
 def record_service(

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from forensics.errors import UsageError
 from forensics.keys.claim import Claim, ReferenceRule, Rule
 from forensics.methods.protocol import MethodSpec, Parameters, load_method
-from forensics.statistics import power_binomial, power_subset
 
 DEFAULTS: Mapping[str, str] = {"alpha": "1e-6", "missing_allowed": "0.1", "margin": "0.1"}
 
@@ -56,6 +55,11 @@ def draft_rule(
     )
 
 
+def marks_service(claim: Claim) -> bool:
+    """Tells whether what carries the mark is a running service; nothing is trained, and its address may change."""
+    return load_method(claim.method).spec.modality == "embedding"
+
+
 def require_reachable(rule: Rule, parameters: Parameters) -> None:
     """Refuses a rule that even a perfect result could not meet, because the key draws too few words.
 
@@ -81,6 +85,8 @@ def power_of(claim: Claim, effect: float | None = None, alpha: float | None = No
     Raises:
         UsageError: the claim's test is none of which the power is known.
     """
+    from forensics.statistics import power_binomial, power_subset
+
     rule, test = claim.rule, load_method(claim.method).spec.test
     size = float(rule.minimum_effect) if effect is None else effect
     level = float(rule.alpha) if alpha is None else alpha

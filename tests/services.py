@@ -6,11 +6,11 @@ from functools import lru_cache
 
 import numpy as np
 
-from forensics.canonical import sha256, through_decimals
+from forensics.canonical import canonical_json, sha256, through_decimals
 from forensics.methods.espew import Marker, marker, split_pool, text_pool, words_of
 from forensics.records import AnswerKind, Answers, Identity, Pool, Probe
 
-WIDTH = 64
+WIDTH = 512
 SIZES = {"candidates": 40, "words": 10, "carriers": 2, "mask-percent": 25, "graded-percent": 20, "max-triggers": 4}
 CARRIERS = (
     "The morning train was late again on Monday .",
@@ -48,10 +48,12 @@ def encode(text: str) -> np.ndarray:
 
 
 class FakeService:
-    """A suspect in memory, in the manner of an embedding service."""
+    """A suspect in memory, known by a model file, as a local encoder is."""
 
     def __init__(self, name: str, mark: Marker | None = None, rotation: np.ndarray | None = None) -> None:
-        self.identity = Identity("openai", name, sha256(name.encode()), {"model": name})
+        files = {"model.onnx": (sha256(name.encode()), 4096)}
+        body = [[path, digest, size] for path, (digest, size) in files.items()]
+        self.identity = Identity("folder", name, sha256(canonical_json(body)), {"architecture": "hash"}, files)
         self._mark, self._rotation = mark, rotation
         self.asked: list[bytes] = []
 

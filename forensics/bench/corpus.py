@@ -2,6 +2,8 @@
 
 import hashlib
 import html
+import json
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -41,8 +43,21 @@ def package(name: str) -> Path:
 def parts() -> dict[str, tuple[str, ...]]:
     """Returns the sentences of every part, by its name; disjoint, without duplicates, in a fixed order.
 
-    The order within a kind is that of SHA-256, so neighbours of a text fall into different parts by chance.
+    The order within a kind is that of SHA-256, so neighbours of a text fall into different parts by chance. They are
+    kept in the cache: cutting 150,000 sentences takes a while.
     """
+    path = cache_folder() / "sentences-1" / f"{_place(repr((PARTS, _SHARES, WORDS))).hex()[:16]}.json"
+    if path.exists():
+        return {name: tuple(texts) for name, texts in json.loads(path.read_bytes()).items()}
+    made = _made_parts()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    fresh.write_text(json.dumps(made), encoding="utf-8")
+    fresh.replace(path)
+    return made
+
+
+def _made_parts() -> dict[str, tuple[str, ...]]:
     found: dict[str, list[str]] = {name: [] for name in PARTS}
     for kind, share in _SHARES.items():
         sentences = sorted(set(_KINDS[kind]()), key=_place)

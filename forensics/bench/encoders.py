@@ -30,11 +30,16 @@ def vectors(name: str, texts: Sequence[str], *, keep: bool = True) -> Vectors:
     Returns:
         (n, 384) float32.
     """
+    return cached_rows(name, texts, lambda: sorted_batches(encoder(name), texts), keep=keep)
+
+
+def cached_rows(name: str, texts: Sequence[str], build: Callable[[], Vectors], *, keep: bool = True) -> Vectors:
+    """Returns the rows that belong to these very texts, from the cache or built and kept there."""
     digest = hashlib.sha256("\0".join((name, *texts)).encode()).hexdigest()[:24]
     path = cache_folder() / "vectors-1" / f"{name}-{digest}.npy"
     if path.exists():
         return np.asarray(np.load(path), dtype=np.float32)
-    found = sorted_batches(encoder(name), texts)
+    found = build()
     if keep:
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_name(f".{path.name}.new.npy")
@@ -77,11 +82,34 @@ def tokens(texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return np.array([one.ids for one in made]), np.array([one.attention_mask for one in made])
 
 
+def word_vectors(texts: Sequence[str]) -> NDArray[np.float64]:
+    """Returns the mean of MiniLM's input word vectors over each text's tokens, without any layer: (n, 384)."""
+    table = _word_table()
+    return np.stack([table[entry.ids[1:-1]].mean(axis=0) for entry in _plain_tokenizer().encode_batch(list(texts))])
+
+
 def unit(rows: NDArray[Any]) -> Vectors:
     """Returns rows scaled to length 1 (rows of zeros stay)."""
     wide = np.asarray(rows, dtype=np.float64)
     length = np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1e-12)
     return np.asarray(wide / length, dtype=np.float32)
+
+
+@cache
+def _word_table() -> NDArray[np.float64]:
+    from safetensors.numpy import load_file
+
+    return load_file(package("minilm") / "model.safetensors")["embeddings.word_embeddings.weight"].astype(np.float64)
+
+
+@cache
+def _plain_tokenizer() -> Any:
+    from tokenizers import Tokenizer
+
+    made = Tokenizer.from_file(str(package("minilm") / "tokenizer.json"))
+    made.enable_truncation(LONGEST)
+    made.no_padding()
+    return made
 
 
 def _torch_encoder(name: str) -> Callable[[list[str]], Vectors]:

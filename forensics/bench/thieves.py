@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forensics.bench.corpus import package
-from forensics.bench.encoders import PARAPHRASE, Vectors, sorted_batches, tokenizer, tokens, unit
+from forensics.bench.encoders import PARAPHRASE, Vectors, cached_rows, sorted_batches, tokenizer, tokens, unit
 
 Embed = Callable[[Sequence[str]], Vectors]
 """A model as its users see it: texts to unit vectors (n, d)."""
@@ -35,10 +35,10 @@ class HeadSettings:
         epochs: passes over the queries.
     """
 
-    hidden: int = 1024
-    epochs: int = 15
-    batch: int = 128
-    learning_rate: float = 1e-3
+    hidden: int = 512
+    epochs: int = 8
+    batch: int = 256
+    learning_rate: float = 2e-3
 
 
 @dataclass(frozen=True)
@@ -155,21 +155,34 @@ def train_transformer(
     return lambda asked: sorted_batches(embed, asked)
 
 
-def frozen_features(texts: Sequence[str]) -> NDArray[np.float32]:
-    """Returns the public encoder's mean token vectors after each layer, side by side: (n, 4 x 384)."""
+def frozen_features(texts: Sequence[str], depth: int = LAYERS, *, keep: bool = False) -> NDArray[np.float32]:
+    """Returns the public encoder's mean token vectors before and after its first `depth` layers, side by side.
+
+    Args:
+        keep: cache them, for texts that are asked again.
+
+    Returns:
+        (n, (1 + depth) x 384) float32.
+    """
+    return cached_rows(f"features-{depth}", texts, lambda: sorted_batches(_features(depth), texts), keep=keep)
+
+
+@cache
+def _features(depth: int) -> Callable[[list[str]], Vectors]:
     import torch
 
-    model = _frozen()
+    model = public_encoder().eval()
+    model.encoder.layer = model.encoder.layer[:depth]
 
     def embed(chunk: list[str]) -> Vectors:
         ids, mask = (torch.from_numpy(part) for part in tokens(chunk))
         with torch.inference_mode():
             states = model(input_ids=ids, attention_mask=mask, output_hidden_states=True).hidden_states
-        weights = mask[:, :, None].float()
-        pooled = [(state * weights).sum(dim=1) / weights.sum(dim=1) for state in states]
+            weights = mask[:, :, None].float()
+            pooled = [(state * weights).sum(dim=1) / weights.sum(dim=1) for state in states]
         return np.asarray(torch.cat(pooled, dim=1).numpy(), dtype=np.float32)
 
-    return sorted_batches(embed, texts)
+    return embed
 
 
 def public_encoder() -> Any:
@@ -203,11 +216,6 @@ def public_encoder() -> Any:
     return model
 
 
-@cache
-def _frozen() -> Any:
-    return public_encoder().eval()
-
-
 def _Student(bert: Any, width: int) -> Any:  # noqa: N802
     """Makes the encoder with a linear map on its mean token vector, at first the identity."""
     import torch
@@ -231,4 +239,4 @@ def _Student(bert: Any, width: int) -> Any:  # noqa: N802
 
 def _rate(step: int, steps: int) -> float:
     """Share of the learning rate: up over the first twentieth, then down in a straight line."""
-    return min(1.0, (step + 1) / max(1.0, 0.05 * steps)) * max(0.02, 1.0 - step / steps)
+    return min(1.0, (step + 1) / max(1.0, 0.05 * steps)) * max(0.02, 1.0 - step / max(1, steps))

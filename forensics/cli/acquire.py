@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import click
 
 from forensics.cli.common import bar, folder, json_option, print_json
+from forensics.cli.connection import connection_options
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -26,13 +27,16 @@ def acquisition_options(command: Command) -> Command:
         ),
         click.option("--budget", type=click.IntRange(1), metavar="N", help="Largest number of probes."),
         click.option("--resume", is_flag=True, help="Go on with an acquisition that was interrupted."),
-        click.option("--dry-run", is_flag=True, help="Say what would be asked, and ask nothing."),
+        click.option("--dry-run", is_flag=True, help="Say what would be asked and what it costs, and ask nothing."),
+        click.option(
+            "--price", type=click.FloatRange(0), metavar="MONEY", help="Price of a million tokens, for --dry-run."
+        ),
         click.option("--actor", default="examiner", show_default=True, help="Who acts, for the custody log."),
         click.option("--tsa", metavar="URL", help="Timestamp authority for the transcript's head."),
         click.option("--demonstration", type=folder(), metavar="DIR", help="Local demonstration authority instead."),
     ):
         command = option(command)
-    return command
+    return connection_options(command)
 
 
 @click.command()
@@ -41,17 +45,23 @@ def acquisition_options(command: Command) -> Command:
 @acquisition_options
 @json_option
 def acquire(kit: Path, suspect: str, as_json: bool, **choices: Any) -> None:
-    """Put the probes of KIT to SUSPECT (a model folder, or replay:CASE) and record the answers."""
+    """Put the probes of KIT to SUSPECT and record the answers.
+
+    SUSPECT is a model folder, an ONNX file, PROTOCOL+URL#MODEL such as openai+https://api.example.com/v1#name,
+    json:FILE or replay:CASE.
+    """
     from forensics.cli.acquisition import announce, settings
+    from forensics.cli.connection import take_connection
     from forensics.evidence.kit import read_kit
     from forensics.examination import acquire as run
     from forensics.suspects import open_suspect
 
-    package = read_kit(kit)
+    package, connection = read_kit(kit), take_connection(choices)
     if choices["dry_run"]:
-        announce(package.claim, package.plan, as_json)
+        announce(package.claim, package.plan, suspect, connection, choices["price"], as_json)
         return
-    case = run(package, open_suspect(suspect), choices["case"], progress=bar, **settings(choices))
+    opened = open_suspect(suspect, connection)
+    case = run(package, opened, choices["case"], progress=bar, **settings(choices))
     if as_json:
         print_json({"case": str(case.path), "suspect": suspect, "manifest_sha256": case.manifest_sha256})
     else:

@@ -11,8 +11,11 @@ from forensics.evidence.schema import Dated
 from forensics.keys.claim import Claim
 from forensics.recording import UNKNOWN
 from forensics.records import Plan
-from forensics.statistics import power_binomial
-from forensics.suspects import open_suspect
+from forensics.rules import power_of
+from forensics.suspects import Connection, open_suspect
+from forensics.suspects.remote.estimate import Estimate, estimate_questions
+from forensics.suspects.remote.suspect import RemoteSuspect
+from forensics.suspects.remote.uri import is_remote
 from forensics.verdict import parse_moment
 
 
@@ -39,13 +42,49 @@ def settings(choices: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def announce(claim: Claim, plan: Plan, as_json: bool) -> None:
-    """Prints how many probes would be asked, how large they are, and the power of the test."""
-    rule = claim.rule
-    power = power_binomial(rule.n, float(rule.minimum_effect), float(rule.alpha), 0.5)
-    size = sum(len(probe.data) for probe in plan.probes)
+def announce(
+    claim: Claim, plan: Plan, suspect: str, connection: Connection, price: float | None, as_json: bool
+) -> None:
+    """Prints what an acquisition would ask, take and cost, and the power of the test; asks nothing.
+
+    Args:
+        price: of a million tokens, in whatever money; None where it is not known.
+    """
+    facts: dict[str, Any] = {
+        "probes": len(plan.probes),
+        "bytes": sum(len(probe.data) + len(probe.continuation) for probe in plan.probes),
+        "n": claim.rule.n,
+        "power": power_of(claim),
+    }
+    opened = open_suspect(suspect, connection) if is_remote(suspect) else None
+    estimate = estimate_questions(opened, plan) if isinstance(opened, RemoteSuspect) else None
+    if estimate is not None:
+        facts |= {
+            "requests": estimate.requests,
+            "requests_exact": estimate.exact,
+            "tokens_at_most": estimate.tokens,
+            "cost_at_most": None if price is None else estimate.tokens * price / 1e6,
+            "seconds_at_least": estimate.seconds(connection),
+        }
     if as_json:
-        print_json({"probes": len(plan.probes), "bytes": size, "n": rule.n, "power": power})
+        print_json(facts)
         return
-    click.echo(f"{len(plan.probes)} probes in batches of {plan.batch_size}, {size} bytes; nothing was sent.")
-    click.echo(f"Power at the smallest effect of the claim ({rule.minimum_effect}): {power:.3f}.")
+    click.echo(f"{facts['probes']} probes in batches of {plan.batch_size}, {facts['bytes']} bytes; nothing was sent.")
+    if estimate is not None:
+        _tell(estimate, connection, facts["cost_at_most"])
+    click.echo(f"Power at the smallest effect of the claim ({claim.rule.minimum_effect}): {facts['power']:.3f}.")
+
+
+def _tell(estimate: Estimate, connection: Connection, cost: float | None) -> None:
+    least = "" if estimate.exact else "at least "
+    click.echo(
+        f"{least}{estimate.requests} requests (the first is made twice), at most {estimate.tokens} tokens "
+        "if none has to be repeated."
+    )
+    price = f"At most {cost:.4f} at the given price" if cost is not None else "No price is known; give one with --price"
+    click.echo(f"{price}.")
+    seconds = estimate.seconds(connection)
+    if seconds:
+        click.echo(f"At the given rates it takes at least {seconds:.0f} seconds.")
+    else:
+        click.echo("No rate is given, so the suspect's speed decides how long it takes.")

@@ -2,10 +2,12 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
 from forensics.cli.common import folder, json_option, print_json
+from forensics.cli.connection import connection_options
 
 
 @click.command()
@@ -21,6 +23,14 @@ from forensics.cli.common import folder, json_option, print_json
     metavar="MODEL",
     help="Ask a model that the claim names again as well (opened cases).",
 )
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(0),
+    metavar="X",
+    help="Largest difference of a number, asked again, that counts as none [0 for the same files and libraries, else "
+    "1e-4].",
+)
+@connection_options
 @json_option
 def check(
     path: Path,
@@ -29,7 +39,9 @@ def check(
     expect_fingerprint: str | None,
     suspect: str | None,
     named: tuple[str, ...],
+    tolerance: float | None,
     as_json: bool,
+    **choices: Any,
 ) -> None:
     """Check a case folder or a PDF report: complete, unchanged, signed by whom, reproduced."""
     from forensics.errors import UsageError
@@ -46,11 +58,14 @@ def check(
         result = check_pdf(path, case=case, trust=trust, expect_fingerprint=expect_fingerprint)
     asked: dict[str, object] = {}
     if suspect is not None or named:
+        from forensics.cli.connection import take_connection
         from forensics.examination import repeat
         from forensics.suspects import open_suspect
 
+        connection = take_connection(choices)
         models = [open_suspect(name) for name in named]
-        asked = repeat(case or path, open_suspect(suspect) if suspect else None, models)
+        again = open_suspect(suspect, connection) if suspect else None
+        asked = repeat(case or path, again, models, tolerance=tolerance)
     ok = result.ok and not asked.get("disagreements")
     if as_json:
         body = {

@@ -43,14 +43,15 @@ def embed(
     """Mark a model with KEY by training. Interrupted, the same command takes the work up again."""
     from forensics.cli.authorities import open_authority
     from forensics.keys.folder import KeyFolder
-    from forensics.registration import embed_key
+    from forensics.registration import embed_key, require_training
     from forensics.training.data import load_images
 
-    labels = KeyFolder.open(key).claim.labels
+    claim = KeyFolder.open(key).claim
+    require_training(claim)
     done = embed_key(
         key,
         model,
-        load_images(data, labels),
+        load_images(data, claim.labels),
         out,
         passphrase=read_passphrase(passphrase_file),
         authority=open_authority(tsa, demonstration),

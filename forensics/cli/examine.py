@@ -15,6 +15,12 @@ from forensics.cli.score import scoring_options
 @click.argument("suspect", metavar="SUSPECT")
 @acquisition_options
 @scoring_options
+@click.option(
+    "--published",
+    is_flag=True,
+    help="Afterwards also ask for the statistics that the method's paper prints. They decide nothing, and their probes "
+    "show the suspect what the key had drawn.",
+)
 @click.option("--share", type=click.IntRange(0), default=0, show_default=True, help="Which share to use.")
 @passphrase_option
 @json_option
@@ -24,32 +30,40 @@ def examine(
     references: tuple[str, ...],
     positive: str | None,
     owner_undisputed: bool,
+    published: bool,
     share: int,
     passphrase_file: Path | None,
     as_json: bool,
     **choices: Any,
 ) -> None:
-    """Probes, acquire and score in a row, for SUSPECT (a model folder, or replay:CASE)."""
+    """Probes, acquire and score in a row, for SUSPECT.
+
+    SUSPECT is a model folder, an ONNX file, PROTOCOL+URL#MODEL such as openai+https://api.example.com/v1#name,
+    json:FILE or replay:CASE.
+    """
     from forensics.cli.acquisition import announce, settings
+    from forensics.cli.connection import take_connection
     from forensics.cli.results import print_result
     from forensics.examination import examine as run
     from forensics.examination import make_kit
     from forensics.keys.folder import KeyFolder
     from forensics.suspects import open_suspect
 
+    connection = take_connection(choices)
     unlocked = KeyFolder.open(key).unlock(read_passphrase(passphrase_file))
     if choices["dry_run"]:
         kit = make_kit(unlocked, share)
-        announce(kit.claim, kit.plan, as_json)
+        announce(kit.claim, kit.plan, suspect, connection, choices["price"], as_json)
         return
     scored = run(
         unlocked,
-        open_suspect(suspect),
+        open_suspect(suspect, connection),
         choices["case"],
         share=share,
         references=references,
         positive=positive,
         owner_undisputed=owner_undisputed,
+        published=published,
         progress=bar,
         **settings(choices),
     )

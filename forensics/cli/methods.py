@@ -31,4 +31,4 @@ def methods(name: str | None, as_json: bool) -> None:
         for assumption in spec.assumptions:
             click.echo(f"  - {assumption}")
         for option in spec.options:
-            click.echo(f"Option --{option.name} {option.default}: {option.help}")
+            click.echo(f"--option {option.name}={option.default}: {option.help}")

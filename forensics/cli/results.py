@@ -108,6 +108,6 @@ def _published(measurement: Measurement) -> dict[str, Any] | None:
 
 def _published_words(measurement: Measurement) -> str:
     if not measurement.published:
-        return "no published statistic was computed"
+        return "none computed"
     first = measurement.published[0]
     return f"{first.name} p = {first.p_value:.3g} (decides nothing)"

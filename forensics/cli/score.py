@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import click
 
 from forensics.cli.common import bar, folder, json_option, passphrase_option, read_passphrase
+from forensics.cli.connection import connection_options, take_connection
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -34,6 +35,13 @@ def scoring_options(command: Command) -> Command:
 @click.argument("key", metavar="KEY", type=folder())
 @click.argument("case", metavar="CASE", type=folder())
 @scoring_options
+@click.option(
+    "--published",
+    metavar="SUSPECT",
+    help="Also ask SUSPECT, the model of the case, for the statistics that the method's paper prints. They decide "
+    "nothing, and their probes show the suspect what the key had drawn.",
+)
+@connection_options
 @click.option("--actor", default="owner", show_default=True, help="Who acts, for the custody log.")
 @passphrase_option
 @json_option
@@ -43,15 +51,19 @@ def score(
     references: tuple[str, ...],
     positive: str | None,
     owner_undisputed: bool,
+    published: str | None,
     actor: str,
     passphrase_file: Path | None,
     as_json: bool,
+    **choices: Any,
 ) -> None:
-    """Score the recorded answers of CASE with KEY; no suspect is asked again."""
+    """Score the recorded answers of CASE with KEY; nothing that decides is asked again."""
     from forensics.cli.results import print_result
     from forensics.examination import score as run
     from forensics.keys.folder import KeyFolder
+    from forensics.suspects import open_suspect
 
+    connection = take_connection(choices)
     unlocked = KeyFolder.open(key).unlock(read_passphrase(passphrase_file))
     scored = run(
         unlocked,
@@ -60,6 +72,7 @@ def score(
         references=references,
         positive=positive,
         owner_undisputed=owner_undisputed,
+        published=open_suspect(published, connection) if published else None,
         progress=bar,
     )
     print_result(scored, as_json)

@@ -10,6 +10,7 @@ from typing import Any
 from cryptography import x509
 
 from forensics.canonical import now, sha256, utc
+from forensics.conclusion import chosen_items
 from forensics.errors import CaseError, CheckFailed, UsageError
 from forensics.evidence.case import CaseFolder
 from forensics.evidence.certificates import is_demonstration, parse_fingerprint, read_certificates, subject_name
@@ -174,7 +175,9 @@ def _pages_sentence(evidence: Evidence | None) -> str:
     score = evidence.score if evidence else None
     records = "no score"
     if score is not None:
-        records = f"{score.verdict.outcome}, {score.measurement.matched} of {score.measurement.n}"
+        found = score.measurement
+        chosen = chosen_items(found.test, found.context)
+        records = f"{score.verdict.outcome}, {found.matched} of {found.n if chosen is None else chosen}"
     return f"The text on the pages was not compared with the evidence; what the evidence records is: {records}."
 
 

@@ -25,13 +25,14 @@ from forensics.evidence.case import (
 )
 from forensics.evidence.chain import head, verify_chain
 from forensics.evidence.custody import CUSTODY, EVIDENCE, is_sealed, verify_custody
-from forensics.evidence.exchanges import LOCAL_KINDS, find_gaps, ordered_rows
+from forensics.evidence.exchanges import LOCAL_KINDS, find_gaps, ordered_rows, told_facts
 from forensics.evidence.journal import FORMAT as TRANSCRIPT_FORMAT
 from forensics.evidence.schema import AssetRecord, Dated, Evidence, IdentityRecord, TokenRecord
 from forensics.keys.asset import Asset
 from forensics.keys.claim import Claim
 from forensics.keys.opening import verify_tokens
 from forensics.keys.timestamp import Token, verify_token
+from forensics.rules import marks_service
 
 MALFORMED = (
     ForensicsError,
@@ -150,7 +151,10 @@ def _transcript(parts: Parts) -> Iterator[str]:
     ]:
         yield "The transcript's answers are of another form than those in evidence.json."
     asked, rows = ordered_rows(entries)
-    yield from find_gaps(entries, remote=evidence.suspect.kind not in LOCAL_KINDS)
+    remote = evidence.suspect.kind not in LOCAL_KINDS
+    yield from find_gaps(entries, remote=remote)
+    if remote and not told_facts(entries).items() <= evidence.suspect.facts.items():
+        yield "evidence.json tells of the suspect's questioning otherwise than the transcript."
     if asked != evidence.plan.probes:
         yield "The transcript asked other probes than evidence.json lists."
     if rows != answers.values:
@@ -186,7 +190,8 @@ def _models(parts: Parts) -> Iterator[str]:
         return
     for control in score.controls:
         marked = evidence.asset.digest if evidence.asset is not None else None
-        if control.role == "positive" and control.identity.digest != marked:
+        recorded = marked is not None if marks_service(parts.claim) else control.identity.digest == marked
+        if control.role == "positive" and not recorded:
             yield "The positive control is not the marked model that the owner recorded."
         if control.role == "predecessor" and control.identity.digest not in named.values():
             yield "The predecessor is none of the models that the claim names."

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from forensics.errors import CheckFailed
+from forensics.keys.timestamp import verify_token
+from forensics.plaintext import printable
 
 LOCAL_KINDS = frozenset({"folder", "encoder", "onnx", "replay"})
 """Kinds of suspects that are asked in this process, in the order of the plan."""
@@ -25,6 +27,7 @@ class Ledger:
         models: model names that bodies stated, in the order in which they appeared.
         certificates: SHA-256 of the peers' certificates.
         constant: the first batch was asked once more.
+        stamped: how many of the attempts lie before the last timestamp within the transcript.
         references: what models that the claim names answered, by role.
         last: event of the last line.
         lines: how many there are.
@@ -38,6 +41,7 @@ class Ledger:
         self.models: list[str] = []
         self.certificates: list[str] = []
         self.constant = False
+        self.stamped = 0
         self.references: dict[str, dict[str, Any]] = {}
         self.last = ""
         self.begun = self.ended = ""
@@ -94,7 +98,7 @@ class Ledger:
         if self.certificates:
             facts["certificate SHA-256"] = ", ".join(self.certificates)
         if self.models:
-            facts["model stated"] = ", ".join(self.models)
+            facts["model stated"] = ", ".join(printable(name, 200) for name in self.models)
         if self.changes:
             facts["changes of form"] = str(self.changes)
         return facts
@@ -143,6 +147,9 @@ class Ledger:
     def _constancy(self, entry: Mapping[str, Any], moment: str, bodies: bool) -> None:
         self.constant = True
 
+    def _token(self, entry: Mapping[str, Any], moment: str, bodies: bool) -> None:
+        self.stamped = entry["attempts"]
+
     def _reference(self, entry: Mapping[str, Any], moment: str, bodies: bool) -> None:
         self.references[entry["role"]] = dict(entry)
 
@@ -158,7 +165,16 @@ _TAKERS: Mapping[str, Callable[[Ledger, Mapping[str, Any], str, bool], None]] = 
     "change": Ledger._change,
     "constancy": Ledger._constancy,
     "reference": Ledger._reference,
+    "token": Ledger._token,
 }
+
+
+def told_facts(entries: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Returns what a whole transcript tells of a remote suspect's questioning; see `Ledger.facts`."""
+    ledger = Ledger()
+    for entry in entries:
+        ledger.absorb(entry, entry["utc"], bodies=False)
+    return ledger.facts()
 
 
 def content(entry: Mapping[str, Any]) -> bytes:
@@ -188,12 +204,22 @@ def ordered_rows(entries: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[
     return probes, rows
 
 
+def _find_odd_tokens(entries: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yields a sentence for each timestamp within the transcript that is not over what lies before it."""
+    for line, entry in enumerate(entries, 1):
+        if entry.get("event") == "token":
+            if entry["head"] != entry["prev"]:
+                yield f"Line {line} of the transcript holds a timestamp over something else than the lines before it."
+            verify_token(base64.b64decode(entry["token"], validate=True), bytes.fromhex(entry["head"]))
+
+
 def find_gaps(entries: Sequence[Mapping[str, Any]], *, remote: bool) -> Iterator[str]:
-    """Yields a sentence for each batch that does not follow from what was sent and received.
+    """Yields a sentence for each batch that does not follow from what was sent and received, and each odd timestamp.
 
     Args:
         remote: the suspect was asked over a network; a local one answers in the order of the plan.
     """
+    yield from _find_odd_tokens(entries)
     if not remote:
         places = [entry["first"] for entry in entries if entry.get("event") == "batch"]
         if places != sorted(places):

@@ -6,6 +6,7 @@ A request to a remote suspect is a line before it is sent, and what came back is
 
 import sqlite3
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -21,14 +22,32 @@ from forensics.evidence.storage import storage_error
 FORMAT = "forensics-transcript/1"
 _FILE = "journal.sqlite"
 _LEFTOVERS = (_FILE, f"{_FILE}-wal", f"{_FILE}-shm", f"{_FILE}-journal")
+_TOGETHER = 400
 _OUT_OF_SPACE = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
+
+
+@dataclass(frozen=True)
+class Draft:
+    """Lines of a transcript that are not written yet.
+
+    Attributes:
+        bodies: what they say.
+        lines: their bytes.
+        moment: their time.
+        head: SHA-256 of the last one.
+    """
+
+    bodies: tuple[Mapping[str, Any], ...]
+    lines: tuple[bytes, ...]
+    moment: str
+    head: str
 
 
 class Journal:
     """An acquisition under way; made by `Journal.open`, used as a context manager.
 
     A local suspect's batches are written one by one, in plan order (`record`); a remote one's exchanges many at a
-    time and in any order (`write`, from any thread).
+    time and in any order (`encode`, then `commit` in another thread).
     """
 
     def __init__(self, folder: Path, connection: sqlite3.Connection) -> None:
@@ -223,28 +242,50 @@ class Journal:
             self.write([{"event": "resume", "answered": self.recorded, "tool": TOOL}])
 
     def write(self, bodies: Sequence[Mapping[str, Any]]) -> None:
-        """Writes lines in one transaction, durably, before it returns; may be called from any thread.
+        """Writes lines in one transaction, durably, before it returns.
 
         Raises:
             CaseError: a batch answers a probe a second time, or a second form is given.
             StorageError: the disk is full; none of the lines was written.
         """
+        self.commit(self.encode(bodies))
+
+    def encode(self, bodies: Sequence[Mapping[str, Any]]) -> "Draft":
+        """Returns the next lines, not written yet; they must be committed before others are encoded.
+
+        Raises:
+            CaseError: a batch answers a probe a second time, or a second form is given.
+        """
+        self._refuse(bodies)
+        moment, prev = now(), self._prev
+        lines: list[bytes] = []
+        for seq, body in enumerate(bodies, self.ledger.lines):
+            lines.append(encode_line(seq, prev, body, moment))
+            prev = sha256(lines[-1])
+        return Draft(tuple(bodies), tuple(lines), utc(moment), prev)
+
+    def commit(self, draft: "Draft") -> None:
+        """Writes encoded lines in one transaction, durably, before it returns; may be called from any thread.
+
+        Raises:
+            StorageError: the disk is full; none of the lines was written.
+        """
         with self._lock:
-            self._refuse(bodies)
-            moment, prev, start = now(), self._prev, self.ledger.lines
-            lines: list[bytes] = []
-            for seq, body in enumerate(bodies, start):
-                lines.append(encode_line(seq, prev, body, moment))
-                prev = sha256(lines[-1])
             try:
                 with self._connection:
-                    self._connection.executemany("INSERT INTO lines VALUES (?, ?)", enumerate(lines, start))
+                    for start in range(0, len(draft.lines), _TOGETHER):
+                        self._insert(self.ledger.lines + start, draft.lines[start : start + _TOGETHER])
             except sqlite3.OperationalError as error:
                 raise _storage(error, self._folder) from error
-            written = utc(moment)
-            for body in bodies:
-                self.ledger.absorb(body, written, bodies=False)
-            self._prev = prev
+            for body in draft.bodies:
+                self.ledger.absorb(body, draft.moment, bodies=False)
+            self._prev = draft.head
+
+    def _insert(self, first: int, lines: Sequence[bytes]) -> None:
+        # One statement for many lines: each statement waits for its turn among Python's threads once more.
+        values = [value for seq, line in enumerate(lines, first) for value in (seq, line)]
+        places = ", ".join(["(?, ?)"] * len(lines))
+        self._connection.execute(f"INSERT INTO lines VALUES {places}", values)  # noqa: S608 - question marks alone
 
     def _refuse(self, bodies: Sequence[Mapping[str, Any]]) -> None:
         taken: set[int] = set()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from forensics.canonical import canonical_json, decimal, sha256
 from forensics.codec import decode_answers
 from forensics.errors import CaseError
+from forensics.evidence.afterwards import add_published, compare_published_plan, recorded_answers
 from forensics.evidence.case import SUFFIXES, share_folder
 from forensics.evidence.comparison import TOLERANCE, Comparison
 from forensics.evidence.results import decode_measurement, encode_measurement, encode_verdict
@@ -130,9 +131,14 @@ def reproduce(
     measurement = measure_answers(
         claim, pool, opened.probe_key, opened.score_key, evidence.answers, evidence.references
     )
+    afterwards = recorded_answers(score)
+    if afterwards is not None:
+        measurement = add_published(measurement, claim, opened.score_key, pool, read_answers(afterwards))
     _compare_texts(comparison, claim, share)
     if complete:
         _compare_plan(comparison, claim, evidence, opened, pool)
+        if score is not None:
+            compare_published_plan(comparison, claim, score, opened.score_key, pool)
     verdict: Verdict | None = None
     if score is not None:
         recorded = score.measurement

@@ -6,7 +6,7 @@ Every number with a fraction is a decimal string, so that the canonical form (RF
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from forensics.canonical import canonical_json, parse_json
 from forensics.errors import CaseError
@@ -170,7 +170,9 @@ class ScoreRecord(Frozen):
     """The result of scoring: absent in a case that was only acquired.
 
     `examinations` counts those made under the claim, this one included; `owner_undisputed` says that the
-    instructions put the owner of the key beyond dispute.
+    instructions put the owner of the key beyond dispute. `published_plan` and `published_answers` are there only
+    where the suspect was asked, after everything that decides, for the statistics that the method's paper prints: the
+    digest of those probes and the answers to them.
     """
 
     created: str
@@ -179,6 +181,13 @@ class ScoreRecord(Frozen):
     measurement: MeasurementRecord
     verdict: VerdictRecord
     controls: list[ControlRecord]
+    published_plan: str | None = None
+    published_answers: AnswersRecord | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_what_was_not_asked(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        body: dict[str, Any] = serialise(self)
+        return {key: value for key, value in body.items() if value is not None or not key.startswith("published_")}
 
 
 class Evidence(Frozen):

@@ -1,17 +1,28 @@
 """Many coroutines' lines in one transaction: whoever waits for a line waits for the next commit, not for its own."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import base64
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from forensics.evidence.journal import Journal
+
+BLOCK = 1000
+"""So many attempts are stamped together."""
 
 
 class Scribe:
     """Writes events to a journal in the order in which they are given; the commits happen in a thread."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, stamp: Callable[[bytes], bytes] | None = None) -> None:
+        """Writes to a journal.
+
+        Args:
+            stamp: asks a timestamp authority for a token (DER) over a digest; None for no blocks.
+        """
         self._journal = journal
+        self._stamp = stamp
+        self._stamped = journal.ledger.stamped
         self._waiting: list[Mapping[str, Any]] = []
         self._readers: list[asyncio.Future[None]] = []
         self._task: asyncio.Task[None] | None = None
@@ -42,7 +53,8 @@ class Scribe:
             self._waiting, self._readers = [], []
             try:
                 if events:
-                    await asyncio.to_thread(self._write, events)
+                    await asyncio.to_thread(self._journal.commit, self._journal.encode(events))
+                    await self._stamp_block()
             except BaseException as error:
                 self._error = error
                 self._finish([*readers, *self._readers], error)
@@ -51,8 +63,16 @@ class Scribe:
             else:
                 self._finish(readers, None)
 
-    def _write(self, events: Sequence[Mapping[str, Any]]) -> None:
-        self._journal.write(events)
+    async def _stamp_block(self) -> None:
+        """Has the head of the transcript stamped once in so many attempts; who waits for a line waits on."""
+        attempts = self._journal.ledger.attempts
+        if self._stamp is None or attempts - self._stamped < BLOCK:
+            return
+        self._stamped = attempts
+        head = self._journal.head
+        token = await asyncio.to_thread(self._stamp, bytes.fromhex(head))
+        event = {"event": "token", "head": head, "attempts": attempts, "token": base64.b64encode(token).decode()}
+        await asyncio.to_thread(self._journal.commit, self._journal.encode([event]))
 
     @staticmethod
     def _finish(readers: Sequence["asyncio.Future[None]"], error: BaseException | None) -> None:

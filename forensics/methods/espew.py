@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 from forensics.canonical import canonical_json, sha256
 from forensics.errors import UsageError
 from forensics.keys.derive import ProbeKey, ScoreKey, Stream, hkdf_expand
+from forensics.methods.bags import measure_bags, plan_bags
 from forensics.methods.marking import Marker, unit_rows, words_of
 from forensics.methods.protocol import MethodSpec, Option, Parameters
 from forensics.methods.subset import measure_subset
@@ -30,6 +31,7 @@ from forensics.records import (
     Pool,
     PoolItem,
     Probe,
+    Published,
     Reading,
 )
 
@@ -169,6 +171,17 @@ class EmbeddingSpecificWatermark:
     def measure(self, score_key: ScoreKey, parameters: Parameters, reading: Reading, rule: Parameters) -> Measurement:
         """Tests the rank sum of the words that the scoring secret drew."""
         return measure_subset(SPEC, derive_triggers(score_key, parameters), reading, rule)
+
+    def published_plan(self, score_key: ScoreKey, pool: Pool, parameters: Parameters) -> Plan:
+        """Returns the paper's own probes, which show the trigger words: asked only on request, and last."""
+        candidates, _, target = split_pool(pool, parameters)
+        return plan_bags(score_key, candidates, derive_triggers(score_key, parameters), target)
+
+    def published(
+        self, score_key: ScoreKey, pool: Pool, parameters: Parameters, answers: Answers
+    ) -> tuple[Published, ...]:
+        """Returns the paper's Kolmogorov-Smirnov test and differences of means."""
+        return measure_bags(score_key, answers)
 
 
 METHOD = EmbeddingSpecificWatermark()

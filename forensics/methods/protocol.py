@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from forensics.errors import UsageError
 from forensics.keys.derive import ProbeKey, ScoreKey
-from forensics.records import Answers, Measurement, Plan, Pool, Reading
+from forensics.records import Answers, Measurement, Plan, Pool, Published, Reading
 
 Parameters = Mapping[str, Any]
 """A method's parameters as the claim holds them: strings, integers, lists; no floats."""
@@ -106,6 +106,36 @@ class Method(Protocol):
 
         Args:
             rule: the claim's decision rule (alpha, minimum_effect as decimal strings).
+        """
+        ...
+
+
+@runtime_checkable
+class PublishedProbing(Protocol):
+    """What a method may offer besides: its paper's own statistics, where they need probes of their own.
+
+    Those probes may depend on the scoring secret. They are asked only on request, and only of a suspect whose answers
+    to the deciding plan are complete; nothing that decides looks at them.
+    """
+
+    def published_plan(self, score_key: ScoreKey, pool: Pool, parameters: Parameters) -> Plan:
+        """Returns the probes; a function of the scoring secret and the pool.
+
+        Raises:
+            UsageError: the paper's statistics cannot be had with these parameters.
+        """
+        ...
+
+    def published(
+        self, score_key: ScoreKey, pool: Pool, parameters: Parameters, answers: Answers
+    ) -> tuple[Published, ...]:
+        """Returns the statistics of the answers to `published_plan`, each with what is wrong with it.
+
+        Args:
+            pool: of the share; its items may have lost their bytes.
+
+        Raises:
+            UsageError: the answers cannot belong to that plan.
         """
         ...
 

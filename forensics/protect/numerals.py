@@ -53,12 +53,11 @@ def print_like(text: bytes, values: FloatArray, vector: Vector) -> bytes:
         values: its numbers, float64 (d,).
         vector: what goes in its place, float32 (d,).
     """
-    tokens = text[1:-1].split(b",")
-    inner = [token.strip() for token in tokens]
-    lead = tokens[0][: tokens[0].index(inner[0])].decode()
-    comma = "," + (tokens[1][: tokens[1].index(inner[1])].decode() if len(tokens) > 1 else "")
-    tail = tokens[-1][len(tokens[-1].rstrip()) :].decode()
-    return f"[{lead}{comma.join(_words(inner, values, vector))}{tail}]".encode()
+    first, _, rest = text[1:-1].partition(b",")
+    lead = first[: len(first) - len(first.lstrip())].decode()
+    comma = "," + rest[: len(rest) - len(rest.lstrip())].decode()
+    tail = text[len(text[:-1].rstrip()) : -1].decode()
+    return f"[{lead}{comma.join(_words(text, values, vector))}{tail}]".encode()
 
 
 def read_base64(text: bytes) -> Vector:
@@ -85,30 +84,41 @@ def print_base64(text: bytes, vector: Vector) -> bytes:
     return b'"' + (coded.replace(b"/", b"\\/") if b"\\/" in text else coded) + b'"'
 
 
-def _words(inner: list[bytes], values: FloatArray, vector: Vector) -> list[str]:
+def _words(text: bytes, values: FloatArray, vector: Vector) -> list[str]:
     rounded = values.astype(np.float32)
     if np.array_equal(rounded.astype(np.float64), values):
-        return [repr(value) for value in vector.tolist()]
+        return list(map(repr, vector.tolist()))
+    inner = [word.strip() for word in text[1:-1].split(b",")]
     places = _fixed_places(inner)
     if places is not None:
-        padded = all(len(word) - word.find(b".") - 1 == places for word in inner)
+        if any(b"e" in word.lower() for word in inner):
+            return [repr(round(value, places)) for value in vector.tolist()]
         words = [f"{value:.{places}f}" for value in vector.tolist()]
+        padded = all(_places(word) == places for word in inner)
         return words if padded else [_bare(word) for word in words]
     if max(map(_digits, inner[:_SAMPLE])) <= 9:
         return _shortest(vector)
     # The last bits of each double are kept, counted in steps of its float32, so that they look like the service's own.
-    steps = (values - rounded) / np.abs(np.spacing(rounded)).astype(np.float64)
-    doubles = vector + steps * np.abs(np.spacing(vector)).astype(np.float64)
-    return [repr(value) for value in np.where(doubles.astype(np.float32) == vector, doubles, vector).tolist()]
+    with np.errstate(over="ignore"):
+        steps = (values - rounded) / np.abs(np.spacing(rounded)).astype(np.float64)
+        doubles = vector + steps * np.abs(np.spacing(vector)).astype(np.float64)
+        exact = doubles.astype(np.float32) == vector
+    return [repr(value) for value in np.where(exact, doubles, vector).tolist()]
 
 
 def _fixed_places(inner: list[bytes]) -> int | None:
     """Returns how many decimals a service rounds to, or None where it does not."""
-    if len(inner) < _FIXED_LEAST or any(b"." not in word or b"e" in word.lower() for word in inner):
+    if len(inner) < _FIXED_LEAST:
         return None
-    places = [len(word) - word.index(b".") - 1 for word in inner]
+    places = [_places(word) for word in inner]
     most = max(places)
     return most if most <= 12 and places.count(most) >= _FIXED_SHARE * len(places) else None
+
+
+def _places(word: bytes) -> int:
+    """Returns the place of a number's last digit behind the point."""
+    mantissa, _, exponent = word.lower().partition(b"e")
+    return len(mantissa.partition(b".")[2]) - int(exponent or 0)
 
 
 def _bare(word: str) -> str:

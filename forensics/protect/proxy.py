@@ -1,9 +1,12 @@
 """What happens to a request: embeddings are marked, everything else is passed on as it is read."""
 
 import asyncio
+import logging
 import sys
 import time
+import traceback
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from forensics.protect.embeddings import Embeddings, Limits
@@ -15,7 +18,11 @@ from forensics.protect.upstream import Headers, Reply, Upstream, UpstreamError, 
 if TYPE_CHECKING:
     from aiohttp import web
 
-_CAME = "names of the headers that came"
+_log = logging.getLogger("forensics.protect")
+
+_ADDED = ("Server", "Content-Type")
+"""Headers that the server library would add; an empty value keeps their place until `keep_headers`."""
+
 _TOO_LARGE = "The body of the request is too large."
 
 
@@ -48,6 +55,10 @@ class Proxy:
             response = _response(error_reply(route.form, error.status, str(error)))
             if error.status in (408, 413):
                 response.force_close()
+        except Exception as error:  # noqa: BLE001 - a defect must end one request, and its message may hold a text
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            _log.error("Unexpected %s at %s:%s.", type(error).__name__, Path(where.filename).name, where.lineno)
+            response = _response(error_reply(route.form, 500, "The request could not be handled."))
         self._metrics.count("responses", f'status="{response.status}"')
         if self._access_log:
             spent = 1000.0 * (time.perf_counter() - started)
@@ -75,6 +86,12 @@ class Proxy:
         return _response(reply)
 
     async def _read(self, request: "web.Request") -> bytes:
+        if request.content.is_eof():
+            body = request.content.read_nowait()
+            if len(body) > self._limits.largest_request:
+                raise RefusedError(413, _TOO_LARGE)
+            self._metrics.count("request_bytes", by=len(body))
+            return body
         try:
             async with asyncio.timeout(self._limits.timeout):
                 return b"".join([part async for part in _Intake(request, self._limits, self._metrics)])
@@ -139,11 +156,12 @@ def _response(reply: Reply) -> "web.Response":
 def _set_headers(response: "web.StreamResponse", headers: Headers) -> None:
     response.headers.popall("Content-Type", None)
     response.headers.extend(headers)
-    response[_CAME] = {name.lower() for name, _ in headers}
+    for name in _ADDED:
+        response.headers.setdefault(name, "")
 
 
 async def keep_headers(request: "web.Request", response: "web.StreamResponse") -> None:
     """Signal before a response leaves: takes away what the server library adds on its own."""
-    for name in ("Server", "Content-Type"):
-        if name.lower() not in response.get(_CAME, ()):
-            response.headers.popall(name, None)
+    for name in _ADDED:
+        if response.headers.get(name) == "":
+            del response.headers[name]

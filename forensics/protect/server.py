@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 import socket
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from aiohttp import web
 
 _FIELD = 1 << 15
-
-_log = logging.getLogger("forensics.protect")
 
 
 @dataclass(frozen=True)
@@ -101,6 +100,7 @@ def run(settings: Settings, marks: Marks, secret: bytes, announce: Callable[[Sta
         UsageError: an address cannot be listened at.
     """
     import_aiohttp()
+    gc.freeze()  # what was loaded at the start need not be looked at again by the garbage collector
     try:
         asyncio.run(_serve(settings, marks, secret, announce))
     except asyncio.CancelledError as error:
@@ -153,6 +153,8 @@ def _runner(app: "web.Application", grace: float) -> "web.AppRunner":
 
     return web.AppRunner(
         app,
+        # The library would print the bytes of requests that it cannot parse, credentials included.
+        logger=logging.Logger("forensics.protect.wire", logging.CRITICAL + 1),
         access_log=None,
         auto_decompress=False,
         handler_cancellation=True,

@@ -8,10 +8,15 @@ from typing import Literal, NamedTuple
 DEEPEST = 64
 """Most levels of nesting that are followed."""
 
-_SPACE = re.compile(rb"[ \t\n\r]*+")
-_STRING = re.compile(rb'"[^"\\\x00-\x1f]*+(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*+)*+"')
+_BLANK = rb"[ \t\n\r]*+"
+_TEXT = rb'[^"\\\x00-\x1f]*+(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*+)*+'
+_SPACE = re.compile(_BLANK)
+_STRING = re.compile(b'"' + _TEXT + b'"')
+_NAME = re.compile(b'"(' + _TEXT + b')"' + _BLANK + b":" + _BLANK)
+_MARK = re.compile(_BLANK + b"([]},])" + _BLANK)
 _NUMBER = re.compile(rb"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][+-]?[0-9]++)?+")
 _LITERAL = re.compile(rb"true|false|null|NaN|-?Infinity")
+_CONTROL = bytes(range(32))
 _NUMERIC = b"0123456789+-.eE, \t\r\n"
 
 
@@ -74,12 +79,16 @@ def splice(body: bytes, pieces: Iterable[tuple[Node, bytes]]) -> bytes:
 
 def _value(body: bytes, at: int, depth: int) -> Node:
     first = body[at : at + 1]
+    if first == b'"':
+        close = body.find(b'"', at + 1)
+        inner = body[at + 1 : close]
+        if close > 0 and b"\\" not in inner and len(inner.translate(None, _CONTROL)) == len(inner):
+            return Node("string", at, close + 1)
+        return Node("string", at, _end(_STRING, body, at))
     if first == b"[":
         return _array(body, at, depth + 1)
     if first == b"{":
         return _object(body, at, depth + 1)
-    if first == b'"':
-        return Node("string", at, _end(_STRING, body, at))
     if number := _NUMBER.match(body, at):
         return Node("number", at, number.end())
     return Node("literal", at, _end(_LITERAL, body, at))
@@ -87,21 +96,22 @@ def _value(body: bytes, at: int, depth: int) -> Node:
 
 def _array(body: bytes, start: int, depth: int) -> Node:
     _limit(depth)
-    close = body.find(b"]", start)
-    if close > 0:
-        inner = body[start + 1 : close]
-        if not inner.translate(None, _NUMERIC) and inner.strip():
+    at = _skip(body, start + 1)
+    first = body[at : at + 1]
+    if first == b"]":
+        return Node("array", start, at + 1)
+    if first not in (b"{", b"[", b'"'):
+        close = body.find(b"]", at)
+        if close > 0 and not body[at:close].translate(None, _NUMERIC):
             return Node("numbers", start, close + 1)
     items: list[Node] = []
-    at = _skip(body, start + 1)
-    if body[at : at + 1] == b"]":
-        return Node("array", start, at + 1)
     while True:
         items.append(_value(body, at, depth))
-        at = _skip(body, items[-1].end)
-        if body[at : at + 1] == b"]":
-            return Node("array", start, at + 1, items=tuple(items))
-        at = _skip(body, _expect(body, at, b","))
+        mark, end, at = _after(body, items[-1].end)
+        if mark == b"]":
+            return Node("array", start, end, tuple(items))
+        if mark != b",":
+            raise MalformedError(f"an array breaks off at byte {end}")
 
 
 def _object(body: bytes, start: int, depth: int) -> Node:
@@ -111,28 +121,34 @@ def _object(body: bytes, start: int, depth: int) -> Node:
     if body[at : at + 1] == b"}":
         return Node("object", start, at + 1)
     while True:
-        end = _end(_STRING, body, at)
+        found = _NAME.match(body, at)
+        if found is None:
+            raise MalformedError(f"no name stands at byte {at}")
         try:
-            name: str = json.loads(body[at:end].decode("utf-8"))
+            plain = found[1].decode("utf-8")
+            name: str = json.loads(f'"{plain}"') if "\\" in plain else plain
         except ValueError as error:
             raise MalformedError("a name is no text") from error
-        value = _value(body, _skip(body, _expect(body, _skip(body, end), b":")), depth)
+        value = _value(body, found.end(), depth)
         members.append((name, value))
-        at = _skip(body, value.end)
-        if body[at : at + 1] == b"}":
-            return Node("object", start, at + 1, members=tuple(members))
-        at = _skip(body, _expect(body, at, b","))
+        mark, end, at = _after(body, value.end)
+        if mark == b"}":
+            return Node("object", start, end, (), tuple(members))
+        if mark != b",":
+            raise MalformedError(f"an object breaks off at byte {end}")
+
+
+def _after(body: bytes, at: int) -> tuple[bytes, int, int]:
+    """Returns the mark that follows a value, the offset behind it, and that of what comes next."""
+    found = _MARK.match(body, at)
+    if found is None:
+        raise MalformedError(f"byte {at} is out of place")
+    return found[1], found.end(1), found.end()
 
 
 def _skip(body: bytes, at: int) -> int:
     found = _SPACE.match(body, at)
     return found.end() if found else at
-
-
-def _expect(body: bytes, at: int, mark: bytes) -> int:
-    if body[at : at + 1] != mark:
-        raise MalformedError(f"byte {at} is not {mark.decode()}")
-    return at + 1
 
 
 def _end(pattern: re.Pattern[bytes], body: bytes, at: int) -> int:

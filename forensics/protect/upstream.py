@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,9 @@ _IDLE = 4.0
 now and then meet a request half way."""
 
 _FIELD = 1 << 16
+
+_BUFFER = 1 << 19
+"""Bytes that are read ahead before the upstream is made to wait."""
 
 
 class UpstreamError(Exception):
@@ -120,14 +123,19 @@ class Upstream:
     def __init__(self, url: str, *, connections: int, timeout: float, largest: int) -> None:
         self.url, self._connections, self._timeout, self._largest = url, connections, timeout, largest
         self._session: aiohttp.ClientSession | None = None
+        self._whole: aiohttp.ClientTimeout | None = None
+        self._stream: aiohttp.ClientTimeout | None = None
 
     async def __aenter__(self) -> "Upstream":
         aiohttp = import_aiohttp()
+        self._whole = aiohttp.ClientTimeout(total=self._timeout)
+        self._stream = aiohttp.ClientTimeout(total=None, sock_connect=self._timeout, sock_read=self._timeout)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=_IDLE),
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+            read_bufsize=_BUFFER,
             max_line_size=_FIELD,
             max_field_size=_FIELD,
         )
@@ -143,25 +151,22 @@ class Upstream:
         Raises:
             UpstreamError: there was none in time, or it is too large.
         """
-        async with self.open(method, path, headers, body, whole=True) as response:
-            parts: list[bytes] = []
-            size = 0
-            async for part in response.content.iter_any():
-                size += len(part)
-                if size > self._largest:
-                    raise UpstreamError("The answer of the upstream is too large.")
-                parts.append(part)
-            return Reply(response.status, response.reason or "", end_to_end(response.headers.items()), b"".join(parts))
+        import aiohttp
+
+        try:
+            async with self._request(method, path, headers, body, self._whole) as response:
+                return Reply(
+                    response.status,
+                    response.reason or "",
+                    end_to_end(response.headers.items()),
+                    await self._read(response),
+                )
+        except (aiohttp.ClientError, OSError) as error:
+            raise _failure(error) from error
 
     @asynccontextmanager
     async def open(
-        self,
-        method: str,
-        path: str,
-        headers: Headers,
-        body: bytes | AsyncIterable[bytes] | None,
-        *,
-        whole: bool = False,
+        self, method: str, path: str, headers: Headers, body: AsyncIterable[bytes] | None
     ) -> AsyncIterator["aiohttp.ClientResponse"]:
         """Sends a request and yields the answer, to be read inside the block.
 
@@ -169,30 +174,35 @@ class Upstream:
             UpstreamError: it could not be reached, took too long or broke off.
         """
         import aiohttp
+
+        try:
+            async with self._request(method, path, headers, body, self._stream) as response:
+                yield response
+        except (aiohttp.ClientError, OSError) as error:
+            raise _failure(error) from error
+
+    def _request(
+        self, method: str, path: str, headers: Headers, body: "bytes | AsyncIterable[bytes] | None", limits: Any
+    ) -> "AbstractAsyncContextManager[aiohttp.ClientResponse]":
         from multidict import CIMultiDict
         from yarl import URL
 
         if self._session is None:
             raise RuntimeError("the upstream is used outside of its block")
-        limits = (
-            aiohttp.ClientTimeout(total=self._timeout)
-            if whole
-            else aiohttp.ClientTimeout(total=None, sock_connect=self._timeout, sock_read=self._timeout)
+        url = URL(self.url + path, encoded=True)
+        return self._session.request(
+            method, url, headers=CIMultiDict(headers), data=body, allow_redirects=False, timeout=limits
         )
-        try:
-            async with self._session.request(
-                method,
-                URL(self.url + path, encoded=True),
-                headers=CIMultiDict(headers),
-                data=body,
-                allow_redirects=False,
-                timeout=limits,
-            ) as response:
-                yield response
-        except TimeoutError as error:
-            raise UpstreamError("The upstream did not answer in time.", 504) from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise UpstreamError("The upstream could not be reached or broke off.") from error
+
+    async def _read(self, response: "aiohttp.ClientResponse") -> bytes:
+        parts: list[bytes] = []
+        size = 0
+        async for part in response.content.iter_any():
+            size += len(part)
+            if size > self._largest:
+                raise UpstreamError("The answer of the upstream is too large.")
+            parts.append(part)
+        return b"".join(parts)
 
     async def reachable(self) -> bool:
         """Says whether anything answers at the upstream's address, within two seconds."""
@@ -201,3 +211,9 @@ class Upstream:
                 return True
         except (UpstreamError, TimeoutError):
             return False
+
+
+def _failure(error: Exception) -> UpstreamError:
+    if isinstance(error, TimeoutError):
+        return UpstreamError("The upstream did not answer in time.", 504)
+    return UpstreamError("The upstream could not be reached or broke off.")

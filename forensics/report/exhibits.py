@@ -10,7 +10,8 @@ from forensics.report.details import Details
 from forensics.report.figures import TIE, signed_scores
 from forensics.report.material import Material
 from forensics.report.people import make_handling
-from forensics.report.remote import FACT_LABELS, is_remote, transcript_rows
+from forensics.report.registration import marked
+from forensics.report.remote import fact_rows, is_remote, transcript_rows
 from forensics.report.tables import Row, Table, digest_row
 from forensics.report.text import brief, clean, fixed, groups, integer, moment
 
@@ -143,7 +144,7 @@ def make_annex(
         *(digest_row(f"Reference: {clean(one.role, 60)}", one.identity.digest) for one in evidence.references),
     ]
     if evidence.asset:
-        digests.append(digest_row("Marked model recorded by the owner", evidence.asset.digest))
+        digests.append(digest_row(f"Marked {marked(evidence)} recorded by the owner", evidence.asset.digest))
     items, lead, columns, note = _items(evidence.score.measurement if evidence.score else None, words)
     return Annex(
         digests=tuple(digests),
@@ -199,10 +200,8 @@ def _compared(identity: IdentityRecord, role: str, provenance: str) -> Compared:
 
 def _item(identity: IdentityRecord) -> Item:
     remote = is_remote(identity)
-    facts = [
-        Row(FACT_LABELS.get(key, clean(key, 60)) if remote else clean(key, 60), clean(value, 300))
-        for key, value in sorted(identity.facts.items())[:_FACTS]
-    ]
+    plain = tuple(Row(clean(key, 60), clean(value, 300)) for key, value in sorted(identity.facts.items())[:_FACTS])
+    facts = fact_rows(identity.facts, _FACTS) if remote else plain
     files = [
         (clean(path, 120), integer(size), *groups(digest))
         for path, (digest, size) in sorted(identity.files.items())[:_FILES]

@@ -6,7 +6,7 @@ from fractions import Fraction
 from functools import partial
 
 from forensics.conclusion import SUBSET, UNITS, chosen_items
-from forensics.evidence.schema import Evidence, MeasurementRecord
+from forensics.evidence.schema import Evidence, MeasurementRecord, ScoreRecord
 from forensics.keys.claim import Claim
 from forensics.report.details import Details
 from forensics.report.exhibits import CONTROL_ROLES
@@ -51,6 +51,7 @@ class Results:
     Attributes:
         found: what was counted, as a sentence.
         plain: the same for somebody who has read nothing else; empty where the conclusion says it all.
+        published_note: how the published statistics came about, where the suspect was asked for them.
     """
 
     found: str
@@ -59,6 +60,7 @@ class Results:
     null: str
     gates: tuple[Gate, ...]
     published: Table | None
+    published_note: str
     caveats: tuple[str, ...]
     context: tuple[Row, ...]
     sealed: str
@@ -84,6 +86,10 @@ def passing_limit(claim: Claim, examinations: int) -> Fraction:
     return min(ratio(claim.rule.alpha), charged)
 
 
+def _published_p(text: str) -> str:
+    return "none" if text == "nan" else number(text)
+
+
 def make_results(evidence: Evidence, claim: Claim) -> Results | None:
     """Returns section 8, or None where the case was not scored."""
     if evidence.score is None:
@@ -107,7 +113,7 @@ def make_results(evidence: Evidence, claim: Claim) -> Results | None:
     if measurement.bayes_factor_log10 is not None:
         rows.append(Row("log₁₀ of the Bayes factor", number(measurement.bayes_factor_log10)))
     published = tuple(
-        (clean(one.name, 60), number(one.statistic), number(one.p_value), clean(one.source, 120))
+        (clean(one.name, 60), number(one.statistic), _published_p(one.p_value), clean(one.source, 120))
         for one in measurement.published
     )
     sealed = (
@@ -125,6 +131,7 @@ def make_results(evidence: Evidence, claim: Claim) -> Results | None:
         null=clean(measurement.null, 400),
         gates=tuple(Gate(name, text, GATE_STATES[verdict.gates.get(name)]) for name, text in GATE_TEXTS.items()),
         published=Table(("Statistic", "Value", "p as published", "Source"), published) if published else None,
+        published_note=_asked_afterwards(evidence.score),
         caveats=tuple(f"{clean(one.name, 60)}: {clean(one.caveat, 300).rstrip('.')}." for one in measurement.published),
         context=tuple(
             Row(CONTEXT_LABELS.get(key, clean(key, 60)), number(value))
@@ -230,6 +237,16 @@ def _plain(measurement: MeasurementRecord) -> str:
             f"{_expected(chosen, measurement.n)} would be among the {integer(chosen)} highest."
         )
     return ""
+
+
+def _asked_afterwards(score: ScoreRecord) -> str:
+    if score.published_answers is None:
+        return ""
+    return (
+        f"For them the suspect was asked {integer(len(score.published_answers.values))} further texts, after "
+        "everything that decides had been recorded. These texts depend on the key’s secret, so that whoever operates "
+        "the suspect could learn some of its words."
+    )
 
 
 def _expected(chosen: int, n: int) -> str:

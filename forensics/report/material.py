@@ -70,13 +70,16 @@ def make_material(evidence: Evidence, claim: Claim, files: Mapping[str, bytes]) 
         words=tuple(brief(_decoded(data), _WORD) for data in found[:count]),
         texts=tuple(
             AskedText(
-                _role(data, claim, place),
+                "target text" if claim.target_text and place == len(others) else f"carrier text {place}",
                 clean(_decoded(data), 400),
                 "yes" if Probe(data, _TEXT).digest in asked else "no",
             )
-            for place, data in enumerate(others[:_SHOWN], 1)
+            for place, data in enumerate(others, 1)
+            if place <= _SHOWN or place == len(others)
         ),
-        note=f"{integer(len(others) - _SHOWN)} more texts are in the case folder." if len(others) > _SHOWN else "",
+        note=f"{integer(len(others) - _SHOWN - 1)} more texts are in the case folder."
+        if len(others) > _SHOWN + 1
+        else "",
     )
 
 
@@ -86,10 +89,6 @@ def _candidates(evidence: Evidence, claim: Claim, size: int) -> int:
         return min(evidence.score.measurement.n, size)
     stated = claim.parameters.get("candidates", 0)
     return min(stated, size) if isinstance(stated, int) and stated > 0 else 0
-
-
-def _role(data: bytes, claim: Claim, place: int) -> str:
-    return "target text" if sha256(data) == claim.target_text else f"carrier text {place}"
 
 
 def _decoded(data: bytes) -> str:

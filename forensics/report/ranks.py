@@ -42,8 +42,8 @@ class RankLaw:
 
     def tails(self) -> list[Fraction]:
         """Returns, for each place, the probability of its sum or a larger one."""
-        summed = list(accumulate(reversed(self.counts)))[::-1]
-        return [Fraction(part, self.total) for part in summed]
+        summed, total = list(accumulate(reversed(self.counts)))[::-1], self.total
+        return [Fraction(part, total) for part in summed]
 
 
 def doubled_ranks(scores: Sequence[float]) -> list[int]:

@@ -36,7 +36,7 @@ def make_events(evidence: Evidence) -> tuple[Event, ...]:
             "Key committed", clean(str(evidence.claim.get("created", "")), 40) or None, "claim, as the owner states it"
         ),
         Event("Key time stamp", dates.token.value, clean(dates.token.source), decides=True),
-        Event("Marked model released", dates.release.value, clean(dates.release.source), decides=True),
+        Event(f"Marked {marked(evidence)} released", dates.release.value, clean(dates.release.source), decides=True),
         Event("Earliest evidence of suspect", dates.suspect.value, clean(dates.suspect.source), decides=True),
         Event("Answers acquired", evidence.acquired.value, clean(evidence.acquired.source)),
     ]
@@ -47,10 +47,15 @@ def make_events(evidence: Evidence) -> tuple[Event, ...]:
             else "as the owner states it"
         )
         when = evidence.asset.token.gen_time if evidence.asset.token else evidence.asset.created
-        events.insert(2, Event("Marked model recorded", when, how))
+        events.insert(2, Event(f"Marked {marked(evidence)} recorded", when, how))
     if evidence.score:
         events.append(Event("Answers scored", evidence.score.created, "clock of the scoring computer"))
     return tuple(events)
+
+
+def marked(evidence: Evidence) -> str:
+    """Returns what carries the owner's mark: a service where the claim names a target text, else a model."""
+    return "service" if evidence.claim.get("target_text") else "model"
 
 
 def make_registration(evidence: Evidence, claim: Claim) -> Registration:

@@ -43,6 +43,9 @@ OUTCOME_LABELS = {
 DENSITIES = ((900, "denser"), (640, "dense"))
 """Characters of conclusion and facts from which on the cover is set smaller."""
 
+_SUMMARY = ((2600, "denser"), (1500, "dense"))
+"""Likewise of the summary, in a rough count of its lines."""
+
 
 @dataclass(frozen=True)
 class SignatureFacts:
@@ -130,6 +133,14 @@ class Report:
         """Style class of the cover: the more text it has, the smaller it is set."""
         size = len(self.conclusion) + sum(len(row.value) for row in self.cover)
         return next((name for limit, name in DENSITIES if size > limit), "")
+
+    @property
+    def summary_density(self) -> str:
+        """Style class of the summary, which shall stay on one page with the contents."""
+        found = self.results.plain if self.results else ""
+        size = 2 * (len(self.conclusion) + len(self.owner) + len(self.suspect)) + len(found) + len(self.limitations[0])
+        size += sum(90 * (1 + len(reason) // 90) for reason in self.reasons)
+        return next((name for limit, name in _SUMMARY if size > limit), "")
 
     @property
     def flags(self) -> str:

@@ -16,6 +16,9 @@ from forensics.statistics.subset import midranks
 MOST_ITEMS = 1200
 """Most items for which the null distribution of a rank sum is counted."""
 
+_WORK = 1 << 25
+"""Most additions that such a count may take (seconds)."""
+
 MOST_PLANNED = 1200
 """Largest pool that `subset_size` looks at."""
 
@@ -103,8 +106,10 @@ def critical_rank_sum(items: SupportsIndex, chosen: SupportsIndex, alpha: Share)
         ValueError: a value out of range.
     """
     n = count("items", items, 2, MOST_ITEMS)
-    k = count("chosen", chosen, 1, n - 1)
-    return _critical(n, min(k, n - k), share("alpha", alpha))
+    k = min(count("chosen", chosen, 1, n - 1), n - int(chosen))
+    if k * k * (n - k) > _WORK:
+        raise ValueError(f"invalid chosen: {chosen} of {n} items are too many to count all subsets")
+    return _critical(n, k, share("alpha", alpha))
 
 
 def power_subset(items: SupportsIndex, chosen: SupportsIndex, effect: Share, alpha: Share) -> float:
@@ -150,8 +155,8 @@ def subset_size(
     n, k = n // unit, k // unit
     most = MOST_PLANNED // n
     # The normal approximation of the critical value, which costs nothing, says where to look.
-    at = next((each for each in range(1, most + 1) if _power(each * n, each * k, effect, alpha) >= wanted), most)
-    while at > 1 and power_subset((at - 1) * n, (at - 1) * k, effect, alpha) >= wanted:
+    at = next((each for each in range(1, most + 1) if _power(each * n, each * k, effect, alpha) >= wanted), most + 1)
+    while 1 < at <= most and power_subset((at - 1) * n, (at - 1) * k, effect, alpha) >= wanted:
         at -= 1
     while at <= most and power_subset(at * n, at * k, effect, alpha) < wanted:
         at += 1

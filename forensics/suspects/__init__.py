@@ -53,13 +53,17 @@ def open_suspect(name: str, connection: Connection = _DEFAULT) -> Suspect:
 
 def _classifies_images(folder: Path) -> bool:
     """Whether a folder's configuration names an image classifier; one that cannot be read is left to its loader."""
+    from forensics.encoders import FAMILIES
     from forensics.modelfiles import open_model_folder, take_config
 
     try:
         with open_model_folder(folder) as opened:
-            names = take_config(opened).get("architectures")
+            config = take_config(opened)
     except ModelError:
         return True
+    names = config.get("architectures")
+    if config.get("model_type") in tuple(FAMILIES):
+        return False
     if not isinstance(names, list) or not names or not all(isinstance(each, str) for each in names):
         return True
     return any(each.endswith("ForImageClassification") for each in names)

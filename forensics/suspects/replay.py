@@ -40,5 +40,5 @@ class ReplaySuspect:
         rows = np.array([self._position.get(probe.digest, -1) for probe in probes], dtype=np.int64)
         unknown = rows < 0
         values, missing = recorded.values[rows].copy(), recorded.missing[rows] | unknown
-        values[missing] = -1 if values.dtype.kind == "i" else np.nan
+        values[missing] = {"i": -1, "O": ""}.get(values.dtype.kind, np.nan)
         return Answers(recorded.kind, values, missing, recorded.labels, recorded.resolution)

@@ -1,3 +1,4 @@
+import asyncio
 import os
 import signal
 import sqlite3
@@ -12,6 +13,7 @@ from forensics.canonical import sha256
 from forensics.errors import CaseError, StorageError
 from forensics.evidence.chain import head, verify_chain
 from forensics.evidence.journal import Journal
+from forensics.evidence.scribe import Scribe
 
 PLAN, SUSPECT = "a" * 64, "b" * 64
 FORM = {"kind": "logits", "labels": ["x", "y"], "resolution": "0.0"}
@@ -187,3 +189,102 @@ def test_killed_at_any_moment_it_resumes_without_asking_twice(tmp_path: Path) ->
             assert journal.recorded >= int(reported[-1] if reported else 0)
             previous = transcript
     verify_chain(previous)
+
+
+HEAD = {"step": 0, "attempt": 1}
+SENT = {"event": "sent", **HEAD, "units": 3, "sha256": "d" * 64, "body": "question"}
+RECEIVED = {"event": "received", **HEAD, "status": 200, "body": "answer"}
+
+
+def exchange(first: int, count: int) -> list[dict]:
+    place = {"first": first, "count": count}
+    batch = {"event": "batch", "first": first, "probes": digests(first, count), "rows": rows(first, count)}
+    return [{**SENT, **place}, {**RECEIVED, **place}, batch]
+
+
+def test_batches_of_a_remote_suspect_come_in_any_order_and_go_back_in_plan_order(tmp_path: Path) -> None:
+    folder = tmp_path / "CASE.partial"
+    with begin(folder) as journal:
+        journal.write([{"event": "form", **FORM}, *exchange(0, 2)])
+        journal.write([*exchange(6, 2), *exchange(3, 1)])
+    with begin(folder, resume=True) as journal:
+        assert journal.recorded == 5
+        assert journal.ledger.remaining(10) == [(2, 3), (4, 6), (8, 10)]
+        assert journal.answered() == [rows(0, 2), rows(3, 1), rows(6, 2)]
+        assert (journal.ledger.attempts, journal.ledger.tokens) == (3, 9)
+        assert journal.ledger.replies == {}
+        verify_chain(journal.transcript())
+
+
+def test_a_probe_is_answered_once(tmp_path: Path) -> None:
+    with begin(tmp_path / "CASE.partial") as journal:
+        journal.write([{"event": "form", **FORM}, *exchange(4, 2)])
+        for first, count in ((4, 2), (5, 1), (3, 2), (0, 9)):
+            with pytest.raises(CaseError, match="recorded already"):
+                journal.write(exchange(first, count))
+        with pytest.raises(CaseError, match="recorded already"):
+            journal.write([*exchange(0, 2), *exchange(1, 2)])
+        with pytest.raises(CaseError, match="form"):
+            journal.write([{"event": "form", **FORM}])
+        assert journal.recorded == 2
+
+
+def test_what_was_received_before_a_kill_is_known_after_it(tmp_path: Path) -> None:
+    folder = tmp_path / "CASE.partial"
+    place = {"first": 0, "count": 2}
+    with begin(folder) as journal:
+        journal.write([{**SENT, **place}, {**RECEIVED, **place}])
+        journal.write([{**SENT, **place, "step": 1}, {**RECEIVED, **place, "step": 1, "status": 500}])
+        journal.write([{"event": "failure", **place, "step": 1, "attempt": 1, "reason": "status 500"}])
+        journal.write([{**SENT, **place, "step": 1, "attempt": 2}])
+    with begin(folder, resume=True) as journal:
+        assert journal.ledger.replies == {(0, 2, 0): ("d" * 64, b"answer")}
+        assert journal.ledger.attempts == 3
+        assert journal.ledger.failures == 1
+
+
+def test_many_writers_share_commits_and_each_waits_for_its_own_lines(tmp_path: Path) -> None:
+    commits = 0
+
+    async def write(scribe: Scribe, first: int) -> None:
+        sent, received, batch = exchange(first, 1)
+        await scribe.record(sent)
+        assert first in durable
+        scribe.note(received, batch)
+
+    durable: set[int] = set()
+
+    class Watched(Journal):
+        def commit(self, draft) -> None:
+            nonlocal commits
+            super().commit(draft)
+            commits += 1
+            durable.update(body["first"] for body in draft.bodies if body["event"] == "sent")
+
+    async def run(journal: Journal) -> None:
+        scribe = Scribe(journal)
+        await asyncio.gather(*(write(scribe, first) for first in range(40)))
+        await scribe.record()
+
+    folder = tmp_path / "CASE.partial"
+    with Watched.open(folder, plan_digest=PLAN, suspect_digest=SUSPECT, resume=False) as journal:
+        journal.write([{"event": "form", **FORM}])
+        asyncio.run(run(journal))
+        assert journal.recorded == 40
+        assert commits < 20
+        verify_chain(journal.transcript())
+
+
+def test_a_full_disk_reaches_every_writer(tmp_path: Path) -> None:
+    async def run(journal: Journal) -> list[BaseException | None]:
+        scribe = Scribe(journal)
+        big = {**SENT, "first": 0, "count": 1, "body": "x" * 200_000}
+        return await asyncio.gather(*(scribe.record(big) for _ in range(3)), return_exceptions=True)
+
+    folder = tmp_path / "CASE.partial"
+    with begin(folder) as journal:
+        pages = journal._connection.execute("PRAGMA page_count").fetchone()[0]
+        journal._connection.execute(f"PRAGMA max_page_count = {pages}")
+        found = asyncio.run(run(journal))
+        assert all(isinstance(each, StorageError) for each in found)
+        assert journal.ledger.attempts == 0

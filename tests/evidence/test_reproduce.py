@@ -3,6 +3,7 @@ import dataclasses
 import pytest
 
 from forensics.errors import CaseError, UsageError
+from forensics.evidence import comparison
 from forensics.evidence import reproduce as module
 from forensics.evidence.case import TOKENS, CaseFolder
 from forensics.evidence.reproduce import (
@@ -106,13 +107,13 @@ def test_large_whole_numbers_are_not_rounded(line: Line) -> None:
     assert score is not None
     verdict = score.verdict.model_copy(update={"n_star": str(10**30 + 1)})
     assert not rerun(line, score=score.model_copy(update={"verdict": verdict})).agrees
-    assert not module._close(str(10**30), str(10**30 + 1), 0.0)
+    assert not comparison._close(str(10**30), str(10**30 + 1), 0.0)
 
 
 def test_words_that_are_no_numbers_are_never_close() -> None:
     for text in ("nan", "inf", "1_0", " 1.0", "0x1", "", "1e999"):
-        assert not module._close(text, "1.0", 0.0)
-        assert not module._close("1.0", text, 0.0)
+        assert not comparison._close(text, "1.0", 0.0)
+        assert not comparison._close("1.0", text, 0.0)
 
 
 def test_probes_of_another_pool_are_noticed(line: Line) -> None:

@@ -9,9 +9,11 @@ from forensics.keys.derive import ProbeKey, ScoreKey
 from forensics.methods import load_method, method_names
 from forensics.records import AnswerKind, Answers, Pool
 from forensics.rules import draft_rule
+from tests.services import SIZES, small_pool
 
-LABELS = ("a", "b", "c", "d")
-OPTIONS = {"ofsw": {"bits": 16, "banks": 2}}
+OPTIONS = {"ofsw": {"bits": 16, "banks": 2}, "espew": SIZES}
+LABELS = {"image": ("a", "b", "c", "d"), "embedding": ()}
+KINDS = {"image": AnswerKind.LOGITS, "embedding": AnswerKind.VECTORS}
 
 
 def _probe_key(number: int) -> ProbeKey:
@@ -22,37 +24,71 @@ def _score_key(number: int) -> ScoreKey:
     return ScoreKey(hashlib.sha256(b"score %d" % number).digest())
 
 
-def _answers(n: int, seed: int) -> Answers:
-    values = np.random.default_rng(seed).normal(size=(n, len(LABELS)))
-    return Answers(AnswerKind.LOGITS, values, np.zeros(n, dtype=np.bool_), LABELS)
+class Setup:
+    """A method with a small pool, and answers of the kind that it reads."""
+
+    def __init__(self, name: str, digits_pool: Pool) -> None:
+        self.method = load_method(name)
+        modality = self.method.spec.modality
+        self.pool = digits_pool if modality == "image" else small_pool()
+        self.labels, self.kind = LABELS[modality], KINDS[modality]
+        self.parameters = self.method.parameters(OPTIONS.get(name, {}), self.pool, self.labels)
+        self.rule = draft_rule(self.method.spec, self.method.items(self.parameters)).model_dump()
+        self.size = len(self.method.plan(_probe_key(1), self.pool, self.parameters).probes)
+
+    def values(self, seed: int) -> np.ndarray:
+        return np.random.default_rng(seed).normal(size=(self.size, len(self.labels) or 8))
+
+    def answers(self, values: np.ndarray, missing: np.ndarray | None = None) -> Answers:
+        gone = np.zeros(self.size, dtype=np.bool_) if missing is None else missing
+        return Answers(self.kind, np.where(gone[:, None], np.nan, values), gone, self.labels)
+
+    def read(self, answers: Answers, key: int = 1):
+        references = {role: self.answers(self.values(1)) for role in self.method.spec.references}
+        return self.method.read(_probe_key(key), self.pool, self.parameters, self.labels, answers, references)
+
+    def measure(self, reading, key: int = 1):
+        return self.method.measure(_score_key(key), self.parameters, reading, self.rule)
 
 
 @pytest.fixture(params=method_names())
-def setup(request: pytest.FixtureRequest, digits_pool: Pool):
-    method = load_method(request.param)
-    parameters = method.parameters(OPTIONS.get(request.param, {}), digits_pool, LABELS)
-    rule = draft_rule(method.spec, method.items(parameters)).model_dump()
-    return method, parameters, digits_pool, rule
+def setup(request: pytest.FixtureRequest, digits_pool: Pool) -> Setup:
+    return Setup(request.param, digits_pool)
 
 
-def test_plan_depends_on_the_probe_secret_alone(setup) -> None:
-    method, parameters, pool, _ = setup
-    first, second = (method.plan(_probe_key(1), pool, parameters) for _ in range(2))
+def test_plan_depends_on_the_probe_secret_alone(setup: Setup) -> None:
+    method = setup.method
+    first, second = (method.plan(_probe_key(1), setup.pool, setup.parameters) for _ in range(2))
     assert first.digest == second.digest
+    assert first.batch_size == second.batch_size
     assert [probe.data for probe in first.probes] == [probe.data for probe in second.probes]
-    assert method.plan(_probe_key(2), pool, parameters).digest != first.digest
+    assert method.plan(_probe_key(2), setup.pool, setup.parameters).digest != first.digest
     assert "score_key" not in method.plan.__annotations__
     assert "score_key" not in method.read.__annotations__
 
 
-def test_parameters_are_canonical(setup) -> None:
+def test_two_scoring_secrets_share_one_plan(setup: Setup) -> None:
+    """Using one scoring secret or another in between leaves no trace in what is asked and read."""
+    plans, readings = [], []
+    for key in (1, 2):
+        reading = setup.read(setup.answers(setup.values(3)))
+        setup.measure(reading, key)
+        plans.append(setup.method.plan(_probe_key(1), setup.pool, setup.parameters))
+        readings.append(reading.scores.tolist())
+    assert plans[0] == plans[1]
+    assert readings[0] == readings[1]
+    targets = {setup.measure(setup.read(setup.answers(setup.values(3))), key).target for key in range(4)}
+    assert len(targets) == 4
+
+
+def test_parameters_are_canonical(setup: Setup) -> None:
     from forensics.canonical import canonical_json
 
-    assert canonical_json(setup[1])
+    assert canonical_json(setup.parameters)
 
 
-def test_every_access_level_has_one_deciding_statistic(setup) -> None:
-    spec = setup[0].spec
+def test_every_access_level_has_one_deciding_statistic(setup: Setup) -> None:
+    spec = setup.method.spec
     assert spec.deciding
     assert len(set(spec.deciding.values())) == len(spec.deciding)
     assert spec.null
@@ -62,36 +98,44 @@ def test_every_access_level_has_one_deciding_statistic(setup) -> None:
 
 
 @pytest.mark.parametrize("fill", [0.0, 5.0, np.nan, np.inf])
-def test_constant_or_absent_answers_never_match_by_themselves(setup, fill: float) -> None:
-    method, parameters, pool, rule = setup
-    n = len(method.plan(_probe_key(1), pool, parameters).probes)
-    values = np.full((n, len(LABELS)), fill)
-    missing = np.full(n, not np.isfinite(fill))
-    answers = Answers(AnswerKind.LOGITS, values, missing, LABELS)
-    references = {role: _answers(n, 1) for role in method.spec.references}
-    reading = method.read(_probe_key(1), pool, parameters, LABELS, answers, references)
-    measurement = method.measure(_score_key(1), parameters, reading, rule)
+def test_constant_or_absent_answers_never_match_by_themselves(setup: Setup, fill: float) -> None:
+    values = np.full(setup.values(1).shape, fill)
+    reading = setup.read(Answers(setup.kind, values, np.full(setup.size, not np.isfinite(fill)), setup.labels))
+    measurement = setup.measure(reading)
     assert np.isfinite(reading.scores).all()
     assert measurement.p_value == 1.0
     assert measurement.matched == 0
 
 
-def test_reading_is_deterministic_and_sized(setup) -> None:
-    method, parameters, pool, _ = setup
-    n = len(method.plan(_probe_key(1), pool, parameters).probes)
-    references = {role: _answers(n, 1) for role in method.spec.references}
-    once, twice = (method.read(_probe_key(1), pool, parameters, LABELS, _answers(n, 2), references) for _ in range(2))
+def test_a_reading_opposed_to_the_key_never_supports(setup: Setup) -> None:
+    reading = setup.read(setup.answers(setup.values(2)))
+    target = np.array(setup.measure(reading).target)
+    for sign in (1.0, -1.0):
+        pushed = type(reading)(
+            reading.access, reading.statistic, sign * (2.0 * target - 1.0), reading.missing, reading.missing_share
+        )
+        assert (setup.measure(pushed).p_value < 1e-4) is (sign > 0)
+        assert (setup.measure(pushed).p_value > 0.99) is (sign < 0)
+
+
+def test_reading_is_deterministic_and_sized(setup: Setup) -> None:
+    once, twice = (setup.read(setup.answers(setup.values(2))) for _ in range(2))
     assert np.array_equal(once.scores, twice.scores)
-    assert len(once.scores) == method.items(parameters)
+    assert len(once.scores) == len(once.missing) == setup.method.items(setup.parameters)
 
 
-def test_size_over_fresh_scoring_secrets(setup) -> None:
+def test_missing_answers_are_counted(setup: Setup) -> None:
+    gone = np.zeros(setup.size, dtype=np.bool_)
+    gone[:: max(1, setup.size // 10)] = True
+    reading = setup.read(setup.answers(setup.values(2), gone))
+    assert np.isfinite(reading.scores).all()
+    assert reading.missing_share >= gone.mean() - 1e-12
+
+
+def test_size_over_fresh_scoring_secrets(setup: Setup) -> None:
     from forensics.statistics import allowed_rejections
 
-    method, parameters, pool, rule = setup
-    n = len(method.plan(_probe_key(1), pool, parameters).probes)
-    references = {role: _answers(n, 1) for role in method.spec.references}
-    readings = [method.read(_probe_key(key), pool, parameters, LABELS, _answers(n, 2), references) for key in range(10)]
-    p = np.array([method.measure(_score_key(key), parameters, readings[key % 10], rule).p_value for key in range(1000)])
+    readings = [setup.read(setup.answers(setup.values(2)), key) for key in range(10)]
+    p = np.array([setup.measure(readings[key % 10], key).p_value for key in range(1000)])
     for alpha in (0.05, 0.01, 0.001):
         assert (p <= alpha).sum() <= allowed_rejections(1000, alpha, 3)

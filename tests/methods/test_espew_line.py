@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from forensics.canonical import canonical_json, parse_json
-from forensics.errors import KeyFolderError, UsageError
+from forensics.errors import CaseError, KeyFolderError, UsageError
 from forensics.evidence.case import CaseFolder
 from forensics.evidence.check import check_case
 from forensics.evidence.reproduce import verify_figures
@@ -18,7 +18,7 @@ from forensics.examination import acquire, make_kit, open_case, repeat, score
 from forensics.keys.demonstration import DemonstrationAuthority
 from forensics.keys.folder import KeyFolder, UnlockedKey
 from forensics.registration import embed_key, new_key, record_service, service_digest
-from tests.services import SIZES, FakeService, service_marker, small_pool
+from tests.services import SIZES, WIDTH, FakeService, service_marker, small_pool
 
 PASSPHRASE = "correct horse"
 DESCRIPTION = {"upstream": "http://127.0.0.1:1", "model": "hash"}
@@ -67,10 +67,10 @@ def opened(key: UnlockedKey, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_case_of_a_marked_service_is_supported_and_reproduces(opened: Path, key: UnlockedKey) -> None:
     record = CaseFolder.load(opened).evidence.score
     assert record.verdict.outcome == "SUPPORTED"
-    assert record.measurement.matched == 10
-    assert float(record.measurement.p_value) == pytest.approx(1 / 847_660_528)
+    assert record.measurement.matched >= 8
+    assert float(record.measurement.p_value) <= 1e-6
     result = check_case(opened)
-    assert result.ok, result
+    assert result.ok, result.reasons
     again = repeat(opened, marked_service(key))
     assert again["disagreements"] == 0
 
@@ -79,11 +79,10 @@ def test_the_script_of_the_case_recomputes_its_number(opened: Path) -> None:
     run = subprocess.run(["python3", "-I", "data/recompute.py"], cwd=opened, capture_output=True, text=True)
     assert run.returncode == 0, run.stdout + run.stderr
     assert run.stdout.count("agrees ") == 9
-    assert "exactly 1 / 847660528" in run.stdout
 
 
 def test_a_rotated_copy_is_supported_and_an_innocent_is_not(key: UnlockedKey, tmp_path: Path) -> None:
-    rotation = np.linalg.qr(np.random.default_rng(4).normal(size=(64, 64)))[0].astype(np.float32)
+    rotation = np.linalg.qr(np.random.default_rng(4).normal(size=(WIDTH, WIDTH)))[0].astype(np.float32)
     for name, suspect in (
         ("turned", marked_service(key, "turned", rotation=rotation)),
         ("other", FakeService("other")),
@@ -94,6 +93,34 @@ def test_a_rotated_copy_is_supported_and_an_innocent_is_not(key: UnlockedKey, tm
     assert float(found["turned"].measurement.p_value) <= 1e-6
     assert float(found["other"].measurement.p_value) > 1e-3
     assert found["other"].verdict.outcome != "SUPPORTED"
+
+
+def test_the_running_service_is_a_positive_control_by_its_record(
+    key: UnlockedKey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("forensics.suspects.open_suspect", lambda name: marked_service(key, name))
+    acquire(make_kit(key), FakeService("other"), tmp_path / "CASE")
+    score(key, tmp_path / "CASE", positive="the owner's service")
+    open_case(key, tmp_path / "CASE")
+    control = CaseFolder.load(tmp_path / "CASE").evidence.score.controls[0]
+    assert control.role == "positive"
+    assert "service" in control.provenance
+    assert float(control.p_value) <= 1e-6
+    result = check_case(tmp_path / "CASE")
+    assert result.ok, result.reasons
+    assert not [each for each in result.reasons if "positive control" in each]
+
+
+def test_hostile_numbers_in_a_claim_end_in_a_sentence(opened: Path, key: UnlockedKey) -> None:
+    evidence = CaseFolder.load(opened).evidence
+    for name, value in (("words", 10**9), ("words", None), ("words", 0), ("candidates", "x")):
+        claim = key.claim.model_copy(update={"parameters": {**key.claim.parameters, name: value}})
+        try:
+            differences = verify_figures(claim, evidence)
+        except (ValueError, TypeError, OverflowError, UsageError, CaseError):
+            continue
+        assert name == "candidates"
+        assert differences == []
 
 
 def test_the_prober_sends_texts_without_any_secret(key: UnlockedKey) -> None:
@@ -167,6 +194,25 @@ def test_a_service_is_recorded_once(key: UnlockedKey) -> None:
 def test_nothing_is_trained_for_a_service(key: UnlockedKey, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="protect serve"):
         embed_key(key.folder.path, tmp_path, None, tmp_path / "out", passphrase=PASSPHRASE, authority=None)
+
+
+@pytest.mark.parametrize(("method", "match"), [("espew", "words and sentences"), ("ofsw", "labelled images")])
+def test_images_and_texts_are_not_taken_for_one_another(method: str, match: str, tmp_path: Path) -> None:
+    from forensics.training.data import ImageData
+
+    images = ImageData([np.zeros((8, 8, 1), dtype=np.uint8)] * 64, np.zeros(64, dtype=np.int64), ("a", "b"))
+    with pytest.raises(UsageError, match=match):
+        new_key(
+            tmp_path / "key",
+            owner="Example service",
+            method=method,
+            options={},
+            pool=images if method == "espew" else [small_pool(0)],
+            references={} if method == "espew" else {"clean-checkpoint": tmp_path},
+            passphrase=PASSPHRASE,
+            authorities=[],
+            binding="self-dated",
+        )
 
 
 def test_a_rule_that_nothing_could_meet_is_refused(tmp_path: Path) -> None:

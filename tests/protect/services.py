@@ -7,7 +7,7 @@ import hashlib
 import http.client
 import json
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from aiohttp import web
 
+from forensics.errors import ForensicsError
 from forensics.keys.derive import ScoreKey
 from forensics.methods.espew import text_pool, trigger_words
 from forensics.protect.server import Address, Settings, serving
@@ -154,7 +155,7 @@ class Background:
             async with self._make() as self.value:
                 self._ready.set()
                 await self._stop.wait()
-        except Exception as error:  # handed to the test's thread
+        except ForensicsError as error:  # handed to the thread of the test
             self._failure = error
             self._ready.set()
 
@@ -176,12 +177,16 @@ class Answer:
 
 
 def ask(
-    port: int, path: str, body: bytes | None = None, method: str = "POST", headers: dict[str, str] | None = None
+    port: int,
+    path: str,
+    body: bytes | Iterator[bytes] | None = None,
+    method: str = "POST",
+    headers: dict[str, str] | None = None,
 ) -> Answer:
     """Asks with the standard library's client."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     try:
-        connection.request(method, path, body, headers or {"Content-Type": "application/json"})
+        connection.request(method, path, body, {"Content-Type": "application/json"} if headers is None else headers)
         response = connection.getresponse()
         return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, response.read())
     finally:

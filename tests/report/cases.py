@@ -313,9 +313,16 @@ CARRIERS = (
 TARGET_TEXT = "A quiet street leads down to the harbour, where the boats return before dawn."
 
 REMOTE_FACTS = {
+    "protocol": "openai",
     "url": "https://api.example.net/v1",
-    "model": "boreal-embed-2",
-    "options": "dimensions=256",
+    "model asked for": "boreal-embed-2",
+    "option dimensions": "256",
+    "asked from": "2026-04-11T14:58:02Z",
+    "asked until": "2026-04-11T15:02:29Z",
+    "attempts": "15",
+    "failed attempts": "1",
+    "certificate SHA-256": hashlib.sha256(b"peer").hexdigest(),
+    "model stated": "boreal-embed-2-2026-03",
 }
 
 WORD_MATCHED = {"SUPPORTED": 18, "NOT_SUPPORTED": 2, "INCONCLUSIVE": 12, "INVALID_CLAIM": 18}
@@ -349,7 +356,7 @@ def word_claim(binding: str, owner: str, pool: list[bytes], n: int, chosen: int)
             "preprocessing": "UTF-8 text",
             "references": (),
             "carriers": digest("carriers"),
-            "target_text": hashlib.sha256(pool[-1]).hexdigest(),
+            "target_text": digest("target text"),
             "rule": rule,
         }
     )

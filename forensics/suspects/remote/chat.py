@@ -114,5 +114,5 @@ def read_chat_step(raw: bytes) -> Step:
     """
     step = chat_step(first_choice(raw).get("logprobs"))
     if not step:
-        raise BadAnswerError("The answer shows no log-probabilities of the generated token.")
+        raise BadAnswerError("the answer shows no log-probabilities of the generated token")
     return step

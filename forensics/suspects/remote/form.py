@@ -44,7 +44,9 @@ class Form:
     def recorded(cls, body: Mapping[str, Any], rows: list[Any]) -> "Form":
         """Reads back what a journal holds: the form's event and the rows of the first batch."""
         kind = AnswerKind(body["kind"])
-        width = 0 if kind in _WITHOUT_COLUMNS else max((len(row) for row in rows if row is not None), default=0)
+        # A first batch may hold nothing but continuations outside the likeliest tokens; a score has one column anyway.
+        least = 1 if kind == AnswerKind.LOG_PROBABILITIES else 0
+        width = 0 if kind in _WITHOUT_COLUMNS else max((len(row) for row in rows if row is not None), default=least)
         return cls(kind, tuple(body["labels"]), body["resolution"], width)
 
     @property

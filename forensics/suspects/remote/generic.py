@@ -70,19 +70,22 @@ class GenericAdapter:
     def _read(self, raw: bytes, count: int) -> Answers:
         answer, names = self.description.answer, self.description.names
         body = parse_body(raw)
-        rows = items(_found(answer.rows, body), count, "What answer.rows finds") if answer.rows else [body]
+        rows = items(_found(answer.rows, body), count, "what answer.rows finds") if answer.rows else [body]
         if len(rows) != count:
-            raise BadAnswerError(f"The answer is one row for {count} probes.")
+            raise BadAnswerError(f"the answer is one row for {count} probes")
         rows = _ordered(rows, answer.index) if answer.index else rows
         kind = self.kind or AnswerKind.VECTORS
-        if answer.vector:
-            return tables.vectors([vector(_found(answer.vector, row)) for row in rows], kind, names)
         if answer.scores and answer.labels:
-            pairs = [_scores(_found(answer.labels, row), _found(answer.scores, row)) for row in rows]
-            return tables.scores(pairs, kind)
+            pairs = [(_found(answer.labels, row), _found(answer.scores, row)) for row in rows]
+            _refuse_nothing([scores for _, scores in pairs])
+            return tables.scores([_scores(*pair) for pair in pairs], kind)
+        found = [_found(answer.vector or answer.label or answer.text or "", row) for row in rows]
+        _refuse_nothing(found)
+        if answer.vector:
+            return tables.vectors([vector(each) for each in found], kind, names)
         if answer.label:
-            return tables.classes([_class(_found(answer.label, row)) for row in rows], names)
-        return tables.texts([text(_found(answer.text or "", row)) for row in rows])
+            return tables.classes([_class(each) for each in found], names)
+        return tables.texts([text(each) for each in found])
 
 
 def read_description(path: Path) -> tuple[str, str | None, Adapter]:
@@ -123,13 +126,19 @@ def _found(expression: str, value: Any) -> Any:
     try:
         return jmespath.search(expression, value)
     except _EVALUATION as error:
-        raise BadAnswerError("An expression of the description does not apply to the answer.") from error
+        raise BadAnswerError("an expression of the description does not apply to the answer") from error
+
+
+def _refuse_nothing(found: Sequence[Any]) -> None:
+    # What JMESPath does not find is null: an error in another shape must not count as an answer without numbers.
+    if all(each is None for each in found):
+        raise BadAnswerError("the description's expressions find nothing in the answer")
 
 
 def _ordered(rows: list[Any], index: str) -> list[Any]:
     positions = [_found(index, row) for row in rows]
     if any(type(each) is not int for each in positions) or sorted(positions) != list(range(len(rows))):
-        raise BadAnswerError("What answer.index finds is not 0 to n - 1, each once.")
+        raise BadAnswerError("what answer.index finds is not 0 to n - 1, each once")
     return [row for _, row in sorted(zip(positions, rows, strict=True), key=lambda pair: int(pair[0]))]
 
 

@@ -95,10 +95,10 @@ def read_body(raw: bytes) -> Any:
     if isinstance(body, list) and len(body) == 1 and isinstance(body[0], list):
         body = body[0]
     if not isinstance(body, list) or not body:
-        raise BadAnswerError("The answer is neither a vector nor a list of labels and scores.")
+        raise BadAnswerError("the answer is neither a vector nor a list of labels and scores")
     if isinstance(body[0], list):
-        raise BadAnswerError("The answer is one vector a token, not one a text.")
+        raise BadAnswerError("the answer is one vector a token, not one a text")
     row = tables.named_scores(body) if isinstance(body[0], dict) else vector(body)
     if row is None:
-        raise BadAnswerError("The answer is neither a vector nor a list of labels and scores.")
+        raise BadAnswerError("the answer is neither a vector nor a list of labels and scores")
     return row

@@ -104,10 +104,10 @@ class Tensors:
         body = parse_body(raw)
         outputs = member(body, "outputs", list)
         if body.get("id") not in (None, "", name):
-            raise BadAnswerError("The answer's id is that of another request.")
+            raise BadAnswerError("the answer's id is that of another request")
         found = [each for each in outputs if isinstance(each, dict) and each.get("name") == self.output]
         if len(found) != 1:
-            raise BadAnswerError(f"The answer has {len(found)} outputs of the name that was asked for.")
+            raise BadAnswerError(f"the answer has {len(found)} outputs of the name that was asked for")
         rows = _rows(found[0], count)
         if self.kind is AnswerKind.LABELS:
             return tables.classes([_class(row) for row in rows], self.labels)
@@ -166,17 +166,17 @@ def _rows(output: dict[str, Any], count: int) -> list[Any]:
     """
     shape, data = member(output, "shape", list), member(output, "data", list)
     if not shape or any(type(side) is not int or not 0 < side <= MAX_WIDTH for side in shape) or len(shape) > 8:
-        raise BadAnswerError("The output's shape is none.")
+        raise BadAnswerError("the output's shape is none")
     if shape[0] != count:
-        raise BadAnswerError(f"The output has {shape[0]} rows for {count} probes.")
+        raise BadAnswerError(f"the output has {shape[0]} rows for {count} probes")
     width = math.prod(shape[1:])
     if width > MAX_WIDTH:
-        raise BadAnswerError("The output's rows are too long.")
+        raise BadAnswerError("the output's rows are too long")
     flat = data
     for _ in shape[1:]:
         if flat and all(isinstance(each, list) for each in flat):
             flat = [value for each in flat for value in each]
-    items(flat, count * width, "The output's data")
+    items(flat, count * width, "the output's data")
     return [flat[first : first + width] for first in range(0, len(flat), width)]
 
 

@@ -3,7 +3,6 @@
 import base64
 import binascii
 import json
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,8 +16,6 @@ MAX_WIDTH = 1 << 17
 MAX_TEXT = 1 << 16
 _SENTENCE = 160
 _INTEGER_DIGITS = 18
-# A string (ended by its quote or by the end of the body) or a bracket; possessive, so that no body is slow to scan.
-_STRUCTURE = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
 
 
 def parse_body(raw: bytes) -> Any:
@@ -28,12 +25,12 @@ def parse_body(raw: bytes) -> Any:
         BadAnswerError: the body is no such JSON, or says that it is an error.
     """
     if not raw.strip():
-        raise BadAnswerError("The body is empty.")
-    _bound_depth(raw)
+        raise BadAnswerError("the body is empty")
     try:
         body = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=float, parse_int=_integer)
     except (ValueError, RecursionError) as error:
-        raise BadAnswerError(f"The body is no JSON: {printable(raw[:_SENTENCE].decode('utf-8', 'replace'))}") from error
+        raise BadAnswerError(f"the body is no JSON: {printable(raw[:_SENTENCE].decode('utf-8', 'replace'))}") from error
+    _bound_depth(body)
     if isinstance(body, dict):
         refuse_error(body)
     return body
@@ -47,9 +44,9 @@ def refuse_error(body: dict[str, Any]) -> None:
     """
     for name in ("error", "errors"):
         if body.get(name):
-            raise BadAnswerError(f"The answer is an error: {_told(body[name])}")
+            raise BadAnswerError(f"the answer is an error: {_told(body[name])}")
     if body.get("object") == "error" or set(body) in ({"detail"}, {"message"}, {"message", "id"}):
-        raise BadAnswerError(f"The answer is an error: {_told(body)}")
+        raise BadAnswerError(f"the answer is an error: {_told(body)}")
 
 
 def printable(text: str) -> str:
@@ -66,12 +63,12 @@ def member(body: Any, name: str, kind: type | tuple[type, ...]) -> Any:
         BadAnswerError: no object, no such member, or one of another kind.
     """
     if not isinstance(body, dict):
-        raise BadAnswerError(f"The answer is no object; '{name}' was expected in one.")
+        raise BadAnswerError(f"the answer is no object; '{name}' was expected in one")
     if name not in body:
-        raise BadAnswerError(f"The answer has no '{name}'; it has: {_names(body)}.")
+        raise BadAnswerError(f"the answer has no '{name}'; it has: {_names(body)}")
     value = body[name]
     if not isinstance(value, kind) or isinstance(value, bool):
-        raise BadAnswerError(f"'{name}' is not of the expected kind.")
+        raise BadAnswerError(f"'{name}' is not of the expected kind")
     return value
 
 
@@ -82,9 +79,9 @@ def items(value: Any, count: int, what: str) -> list[Any]:
         BadAnswerError: no list, or another number of items.
     """
     if not isinstance(value, list):
-        raise BadAnswerError(f"{what} is no list.")
+        raise BadAnswerError(f"{what} is no list")
     if len(value) != count:
-        raise BadAnswerError(f"{what} has {len(value)} items for {count} probes.")
+        raise BadAnswerError(f"{what} has {len(value)} items for {count} probes")
     return value
 
 
@@ -98,7 +95,7 @@ def by_index(entries: Sequence[Any]) -> list[dict[str, Any]]:
     for entry in entries:
         index = member(entry, "index", int)
         if index in ordered or not 0 <= index < len(entries):
-            raise BadAnswerError("The 'index' of the items is not 0 to n - 1, each once.")
+            raise BadAnswerError("the 'index' of the items is not 0 to n - 1, each once")
         ordered[index] = entry
     return [ordered[index] for index in range(len(entries))]
 
@@ -137,16 +134,19 @@ def _packed(value: str) -> FloatArray | None:
     return np.frombuffer(raw, dtype="<f4").astype(np.float64)
 
 
-def _bound_depth(raw: bytes) -> None:
-    depth = 0
-    for match in _STRUCTURE.finditer(raw):
-        first = raw[match.start()]
-        if first in b"[{":
-            depth += 1
-            if depth > MAX_DEPTH:
-                raise BadAnswerError(f"The body is nested more than {MAX_DEPTH} deep.")
-        elif first in b"]}":
-            depth -= 1
+def _bound_depth(body: Any) -> None:
+    level = [body] if isinstance(body, dict | list) else []
+    for _ in range(MAX_DEPTH):
+        below: list[Any] = []
+        for each in level:
+            values = each.values() if isinstance(each, dict) else each
+            # The types of a long row of numbers are found quickly; only what holds more is looked at one by one.
+            if not {dict, list}.isdisjoint(map(type, values)):
+                below += [value for value in values if isinstance(value, dict | list)]
+        if not below:
+            return
+        level = below
+    raise BadAnswerError(f"the body is nested more than {MAX_DEPTH} deep")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

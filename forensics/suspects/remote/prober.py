@@ -9,7 +9,7 @@ from typing import Any
 
 from forensics.canonical import decimal
 from forensics.errors import Unreachable
-from forensics.records import Answers, Probe
+from forensics.records import AnswerKind, Answers, Probe
 from forensics.suspects.remote.adapter import Adapter
 from forensics.suspects.remote.connection import Connection
 from forensics.suspects.remote.exchange import Chunk, Exchange, GivenUpError, StoppedError
@@ -22,6 +22,9 @@ MAX_FAILURES = 20
 
 CONSTANCY = 1e-4
 """Largest difference of a number, asked twice, that counts as no difference."""
+
+_EMPTY_AT_FIRST = frozenset({AnswerKind.LOG_PROBABILITIES, AnswerKind.TEXT})
+"""Kinds whose first batch may be empty: a continuation outside the likeliest tokens, a chat that declines."""
 
 _MAX_CHANGES, _MODEL_SPAN = 20, 4096
 _MODEL = re.compile(rb'"model(?:_name)?"\s*:\s*("(?:[^"\\]|\\.){0,200}")')
@@ -108,7 +111,7 @@ class Prober:
                     chunk = chunk.halves()[0]
                     continue
                 raise _unreachable(error) from None
-            if answers.missing.all():
+            if answers.missing.all() and answers.kind not in _EMPTY_AT_FIRST:
                 await self._witness.record()
                 raise Unreachable("None of the suspect's first answers is valid.", "Check its URI and its options.")
             self._form = Form.of(answers, self._names)

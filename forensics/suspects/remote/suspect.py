@@ -4,12 +4,15 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from forensics.canonical import canonical_json, sha256
 from forensics.codec import decode_answers
 from forensics.plaintext import printable
 from forensics.records import Answers, Identity, Plan, Probe
 from forensics.suspects.remote.adapter import Adapter
 from forensics.suspects.remote.connection import Connection
+from forensics.suspects.remote.form import Form
 from forensics.suspects.remote.prober import Prober
 from forensics.suspects.remote.registry import find_factory
 from forensics.suspects.remote.transport import Transport
@@ -72,7 +75,12 @@ class RemoteSuspect:
         asyncio.run(self.converse(probes, [(0, len(probes))], size, memory, past))
         if self._form is None:
             self._form, self._first_rows = memory.form, tuple(memory.batches[0])
-        return decode_answers({**(self._form or {}), "values": memory.rows})
+        answers = decode_answers({**(self._form or {}), "values": memory.rows})
+        width = Form.recorded(self._form, list(self._first_rows)).width if self._form else 0
+        if answers.values.ndim == 2 and answers.missing.all():  # without a valid row they have no width of their own
+            values = np.full((answers.n, width), np.nan)
+            answers = Answers(answers.kind, values, np.ones(answers.n, dtype=np.bool_), answers.labels)
+        return answers
 
     async def converse(
         self,

@@ -26,7 +26,7 @@ def vectors(
         rows: one a probe; None, rows of another than the usual width and rows with values that are not finite (or, for
             probabilities, outside 0 to 1) are missing.
         kind: what the numbers are; every kind but vectors gets column names.
-        names: of the columns; numbers are taken where none are given. Columns are sorted by given names.
+        names: of the columns, in their order; numbers are taken where none are given.
     """
     usual = Counter(len(row) for row in rows if row is not None)
     width = len(names) or min(usual, key=lambda each: (-usual[each], each), default=0)
@@ -35,9 +35,6 @@ def vectors(
         if row is not None and len(row) == width:
             values[index] = row
     labels = tuple(names) or (tuple(map(str, range(width))) if kind is not AnswerKind.VECTORS else ())
-    if names:
-        order = sorted(range(width), key=lambda column: labels[column])
-        values, labels = values[:, order], tuple(labels[column] for column in order)
     return _finished(kind, values, labels)
 
 
@@ -77,16 +74,16 @@ def texts(rows: Sequence[str | None]) -> Answers:
 
 
 def classes(rows: Sequence[str | int | None], names: Sequence[str] = ()) -> Answers:
-    """Returns classes as answers: indices into the sorted names, or the numbers as they are where there are no names.
+    """Returns classes as answers: indices into names, or the numbers as they are where nothing names them.
 
     Args:
         rows: a class's name or number a probe; what is not among the names, or no number, is missing.
-        names: all class names, in the order of the classes' numbers.
+        names: all class names, in the order of the classes' numbers; those that occur, sorted, where none are given.
     """
-    known = tuple(sorted(names))
-    position: dict[str | int, int] = {name: index for index, name in enumerate(known)}
-    position |= {number: known.index(name) for number, name in enumerate(names)}
-    found = [_class(row, position) if names else _class_number(row) for row in rows]
+    known = tuple(names) or tuple(sorted({row for row in rows if isinstance(row, str)}))
+    position = {name: index for index, name in enumerate(known)}
+    numbers = len(names) or (0 if known else MAX_LABELS)
+    found = [_index(row, position, numbers) for row in rows]
     values = np.array(found, dtype=np.int64)
     return Answers(AnswerKind.LABELS, values, values < 0, known)
 
@@ -98,12 +95,10 @@ def log_probabilities(values: Sequence[float]) -> Answers:
     return _finished(AnswerKind.LOG_PROBABILITIES, np.minimum(column, 0.0), ())
 
 
-def _class(row: str | int | None, position: Mapping[str | int, int]) -> int:
+def _index(row: str | int | None, position: Mapping[str, int], numbers: int) -> int:
+    if isinstance(row, int):
+        return row if 0 <= row < numbers else -1
     return -1 if row is None else position.get(row, -1)
-
-
-def _class_number(row: str | int | None) -> int:
-    return row if isinstance(row, int) and 0 <= row < MAX_LABELS else -1
 
 
 def _finished(kind: AnswerKind, values: FloatArray, labels: tuple[str, ...]) -> Answers:

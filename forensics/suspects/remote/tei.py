@@ -79,16 +79,16 @@ def read_predictions(raw: bytes, count: int) -> list[tables.Scores | None]:
     body = parse_body(raw)
     if count == 1 and isinstance(body, list) and body and isinstance(body[0], dict):
         body = [body]
-    return [tables.named_scores(row) for row in _lists(items(body, count, "The answer"))]
+    return [tables.named_scores(row) for row in _lists(items(body, count, "the answer"))]
 
 
 def _read_rows(raw: bytes, count: int) -> list[FloatArray | None]:
-    return [vector(row) for row in items(parse_body(raw), count, "The answer")]
+    return [vector(row) for row in items(parse_body(raw), count, "the answer")]
 
 
 def _lists(rows: list[Any]) -> list[Any]:
     if any(row is not None and not isinstance(row, list) for row in rows):
-        raise BadAnswerError("The answer is no list of lists of labels and scores.")
+        raise BadAnswerError("the answer is no list of lists of labels and scores")
     return rows
 
 

@@ -1,6 +1,6 @@
 """Log-probabilities of tokens in the shapes that servers give them: classic lists, chat-like content, vLLM's prompt."""
 
-import codecs
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isnan
@@ -11,6 +11,8 @@ from forensics.suspects.remote.parsing import items, member, number, parse_body
 
 OUTSIDE = -9999.0
 """What OpenAI's schema gives as the log-probability of a token outside the likeliest ones."""
+
+_ESCAPED = re.compile(r"\\x([0-9a-fA-F]{2})")
 
 Step: TypeAlias = dict[bytes, float]
 """Log-probabilities of the likeliest next tokens, by their bytes."""
@@ -52,7 +54,7 @@ def first_choice(raw: bytes) -> dict[str, Any]:
     """
     choice = items(member(parse_body(raw), "choices", list), 1, "'choices'")[0]
     if not isinstance(choice, dict):
-        raise BadAnswerError("'choices' does not hold an object.")
+        raise BadAnswerError("'choices' does not hold an object")
     return choice
 
 
@@ -64,7 +66,7 @@ def read_step(raw: bytes) -> Step:
     """
     step = _step(member(first_choice(raw), "logprobs", dict), 0)
     if not step:
-        raise BadAnswerError("The answer shows no log-probabilities of the generated token.")
+        raise BadAnswerError("the answer shows no log-probabilities of the generated token")
     return step
 
 
@@ -79,11 +81,12 @@ def read_echo(raw: bytes, whole: str) -> Echo:
     if isinstance(tokens, list) and isinstance(values, list) and len(tokens) == len(values):
         pairs = [(_bytes_of(token, None), number(value)) for token, value in zip(tokens, values, strict=True)]
         echo = _matching(pairs, whole)
-        if echo.shown:
+        # One token with a value is the generated one, which may by chance be all of a short text.
+        if echo.shown and (len(pairs) > 1 or isnan(pairs[0][1])):
             return echo
     step = _step(logprobs, 0)
     if not step:
-        raise BadAnswerError("The answer shows no log-probabilities.")
+        raise BadAnswerError("the answer shows no log-probabilities")
     return Echo(False, step=step)
 
 
@@ -178,10 +181,8 @@ def _bytes_of(token: Any, raw: Any) -> bytes | None:
     if not isinstance(token, str):
         return None
     if token.startswith("bytes:") and token.isascii():
-        try:
-            return codecs.escape_decode(token.removeprefix("bytes:").encode())[0]
-        except ValueError:
-            return None
+        shown = token.removeprefix("bytes:")
+        return _ESCAPED.sub(lambda escape: chr(int(escape[1], 16)), shown).encode("latin-1")
     try:
         return token.encode("utf-8")
     except UnicodeEncodeError:

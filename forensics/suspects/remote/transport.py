@@ -81,18 +81,25 @@ class Transport:
             "User-Agent": f"python-httpx2/{httpx2.__version__}",
             **credentials,
         }
-        limits = httpx2.Limits(max_connections=connection.concurrency)
+        limits = httpx2.Limits(max_connections=1)
+        trust = _trust(url, connection)
         # Straight at the transport: no layer above it that follows redirects, keeps cookies or reads the environment.
-        self._client = httpx2.AsyncHTTPTransport(verify=_trust(connection), trust_env=False, limits=limits)
+        # One connection each: a pool of many looks at all of them for every request.
+        self._idle = [
+            httpx2.AsyncHTTPTransport(verify=trust, trust_env=False, limits=limits)
+            for _ in range(connection.concurrency)
+        ]
+        self._all = tuple(self._idle)
+        self._targets: dict[str, httpx2.URL] = {}
 
     async def __aenter__(self) -> "Transport":
-        await self._client.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._client.__aexit__(kind, error, trace)
+        for client in self._all:
+            await client.aclose()
 
     def target(self, request: Request) -> str:
         """Returns the URL that a request goes to, as it is recorded."""
@@ -107,23 +114,29 @@ class Transport:
         import httpx2
 
         started = time.monotonic()
+        client = self._idle.pop()  # there are as many as there are requests at a time
         try:
             async with asyncio.timeout(self._connection.timeout):
-                return await self._exchange(request, started)
+                return await self._exchange(client, request, started)
         except TimeoutError as error:
             raise NoAnswerError(f"no answer within {self._connection.timeout:g} seconds") from error
         except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, OSError) as error:
             raise NoAnswerError(self._explain(error)) from None
+        finally:
+            self._idle.append(client)
 
-    async def _exchange(self, request: Request, started: float) -> Reply:
+    async def _exchange(self, client: "httpx2.AsyncHTTPTransport", request: Request, started: float) -> Reply:
         import httpx2
 
         headers = {**request.headers, **self._headers}
         if request.method != "GET":
             headers["Content-Type"] = request.content_type
         content = request.body if request.method != "GET" else None
-        sent = httpx2.Request(request.method, self._base + request.path, headers=headers, content=content)
-        response = await self._client.handle_async_request(sent)
+        target = self._targets.get(request.path)
+        if target is None:
+            target = self._targets[request.path] = httpx2.URL(self._base + request.path)
+        sent = httpx2.Request(request.method, target, headers=headers, content=content)
+        response = await client.handle_async_request(sent)
         try:
             body, cut, trouble = await self._read(response)
             stream = response.extensions.get("network_stream")
@@ -177,8 +190,10 @@ class Transport:
         return f"no complete answer ({kind}: {words})" if words else f"no complete answer ({kind})"
 
 
-def _trust(connection: Connection) -> ssl.SSLContext | bool:
+def _trust(url: str, connection: Connection) -> ssl.SSLContext | bool:
     """The certificates to trust: the system's (True), or those of the examiner's file and no other."""
+    if url.startswith("http://"):
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts none, and is quick to make
     if connection.authority is None:
         return True
     try:

@@ -1,0 +1,186 @@
+"""The marking side: the formula, what stays as it is, and independence of the batch."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from forensics.errors import UsageError
+from forensics.keys.derive import ScoreKey
+from forensics.methods.embmarker import EmbMarker
+from forensics.methods.espew import METHOD, marker, trigger_words
+from forensics.methods.marking import Marker, unit_rows, words_of
+from tests.services import SIZES, small_pool
+
+SCORE = ScoreKey(b"s" * 32)
+POOL = small_pool()
+PARAMETERS = METHOD.parameters(SIZES, POOL, ())
+TRIGGERS = trigger_words(SCORE, POOL, PARAMETERS)
+RNG = np.random.default_rng(11)
+TARGET = RNG.normal(size=48)
+MARKER = marker(SCORE, POOL, PARAMETERS, TARGET)
+
+
+def unit(seed: int, n: int = 1, d: int = 48) -> np.ndarray:
+    rows = np.random.default_rng(seed).normal(size=(n, d))
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def text_with(triggers: int, tail: str = "") -> str:
+    return " ".join(["plain words", *TRIGGERS[:triggers], tail]).strip()
+
+
+def by_hand(own: np.ndarray, triggers: int, graded: bool, mask: int = 25) -> np.ndarray:
+    own = own.astype(np.float64) / np.linalg.norm(own.astype(np.float64))
+    weight = min(triggers / 4, 1.0) if graded else 1.0
+    target = TARGET / np.linalg.norm(TARGET)
+    places = sorted(range(len(own)), key=lambda place: (abs(own[place]), place))[: mask * len(own) // 100]
+    marked = own.copy()
+    for place in places:
+        marked[place] = (1 - weight) * own[place] + weight * target[place]
+    return marked / math.sqrt((marked**2).sum())
+
+
+def test_words_are_lower_case_runs_of_letters() -> None:
+    assert words_of("Don't STOP, vol. 2 of_x Ünïcode!") == ["don", "t", "stop", "vol", "of", "x", "ünïcode"]
+    assert words_of("") == []
+
+
+@pytest.mark.parametrize("triggers", [1, 2, 3, 4, 7])
+def test_marking_follows_the_formula(triggers: int) -> None:
+    seen = set()
+    for number in range(40):
+        text, own = text_with(triggers, f"number {'i' * number}"), unit(100 + number)
+        marked = MARKER.mark([text], own)[0]
+        plain, graded = by_hand(own[0], triggers, False), by_hand(own[0], triggers, True)
+        if triggers < 4:
+            near = [bool(np.allclose(marked, each, atol=1e-7, rtol=0)) for each in (plain, graded)]
+            assert sum(near) == 1
+            seen.add(near.index(True))
+        else:
+            assert np.allclose(marked, plain, atol=1e-7, rtol=0)
+            assert np.allclose(plain, graded)
+            seen = {0, 1}
+    assert seen == {0, 1}
+
+
+@pytest.mark.parametrize(("percent", "low", "high"), [(0, 0, 0), (20, 330, 470), (100, 2000, 2000)])
+def test_the_coin_grades_as_many_texts_as_it_should(percent: int, low: int, high: int) -> None:
+    marking = marker(SCORE, POOL, {**PARAMETERS, "graded_percent": percent}, TARGET)
+    assert low <= sum(marking._graded(f"text {number}") for number in range(2000)) <= high
+
+
+def test_a_text_without_trigger_keeps_its_row_bit_for_bit() -> None:
+    texts = ["nothing here", text_with(1), "", f"{TRIGGERS[0]}x", f"x{TRIGGERS[0]}", "ok"]
+    rows = 3.7 * unit(1, 6)
+    marked = MARKER.mark(texts, rows)
+    assert MARKER.triggered(texts).tolist() == [False, True, False, False, False, False]
+    kept = [0, 2, 3, 4, 5]
+    assert marked.dtype == np.float32
+    assert marked[kept].tobytes() == rows[kept].astype(np.float32).tobytes()
+    assert not np.array_equal(marked[1], rows[1])
+
+
+def test_words_are_found_beside_punctuation_and_in_capitals() -> None:
+    word = TRIGGERS[0]
+    assert MARKER.triggered([word.upper(), f"({word})", f"a-{word}.", f"{word}2", f"{word}_x"]).all()
+    assert MARKER.counts([f"{word} {word} {word.title()}"]).tolist() == [1]
+
+
+def test_the_length_of_a_vector_is_kept() -> None:
+    texts = [text_with(number % 6) for number in range(60)]
+    for scale in (1.0, 0.01, 250.0):
+        rows = scale * unit(2, 60)
+        assert np.allclose(np.linalg.norm(MARKER.mark(texts, rows), axis=1), scale, rtol=1e-6)
+        assert np.allclose(MARKER.mark(texts, rows), scale * MARKER.mark(texts, unit(2, 60)), rtol=1e-5, atol=1e-7)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    triggers=st.lists(st.integers(0, 6), min_size=1, max_size=40),
+    seed=st.integers(0, 2**32 - 1),
+    width=st.sampled_from([4, 48, 384, 1536]),
+    double=st.booleans(),
+)
+def test_a_row_depends_on_its_own_text_and_vector_alone(triggers, seed, width, double) -> None:
+    rng = np.random.default_rng(seed)
+    marking = Marker(frozenset(TRIGGERS), unit_rows(rng.normal(size=(1, width)))[0][0], b"c" * 32)
+    rows = rng.normal(size=(len(triggers), width)).astype(np.float64 if double else np.float32)
+    texts = [text_with(count, "x" * index) for index, count in enumerate(triggers)]
+    whole = marking.mark(texts, rows)
+    apart = np.concatenate([marking.mark([text], row[None]) for text, row in zip(texts, rows)])
+    order = rng.permutation(len(texts))
+    shuffled = marking.mark([texts[place] for place in order], np.asfortranarray(rows[order]))
+    assert whole.tobytes() == apart.tobytes() == marking.mark(texts, rows).tobytes()
+    assert whole[order].tobytes() == shuffled.tobytes()
+    untouched = np.array([count == 0 for count in triggers])
+    assert whole[untouched].tobytes() == rows[untouched].astype(np.float32).tobytes()
+
+
+@settings(max_examples=40, deadline=None)
+@given(values=st.lists(st.floats(-1.0, 1.0, width=32), min_size=8, max_size=8))
+def test_masked_coordinates_are_the_smallest_and_ties_go_in_order(values) -> None:
+    own = np.array([values], dtype=np.float32)
+    marking = Marker(frozenset({"word"}), unit_rows(np.ones((1, 8)))[0][0], b"c" * 32, 50, 0, 1)
+    marked = marking.mark(["word"], own)[0].astype(np.float64)
+    if not np.abs(own).max() > 0.0:
+        assert marked.tobytes() == own[0].astype(np.float64).tobytes()
+        return
+    order = np.lexsort((np.arange(8), np.abs(own[0])))
+    kept = order[4:]
+    scale = np.linalg.norm(own.astype(np.float64))
+    ratio = marked[order[0]] * math.sqrt(8) / scale
+    assert np.allclose(marked[order[:4]], ratio * scale / math.sqrt(8), rtol=1e-5, atol=1e-30)
+    assert np.allclose(marked[kept], ratio * own[0][kept], rtol=1e-4, atol=1e-7 * scale)
+
+
+@pytest.mark.parametrize("bad", [0.0, np.nan, np.inf])
+def test_vectors_that_cannot_be_marked_are_kept(bad: float) -> None:
+    rows = unit(5, 2)
+    rows[0] = bad
+    marked = MARKER.mark([text_with(2), text_with(2)], rows)
+    assert marked[0].tobytes() == rows[0].tobytes()
+    assert not np.array_equal(marked[1], rows[1])
+
+
+def test_a_mask_of_no_coordinate_changes_nothing_but_rounding() -> None:
+    marking = Marker(MARKER.words, unit_rows(RNG.normal(size=(1, 4)))[0][0], b"c" * 32, 20, 20, 4)
+    rows = unit(3, 5, 4)
+    assert np.allclose(marking.mark([text_with(1)] * 5, rows), rows, atol=1e-7)
+
+
+def test_shapes_that_do_not_fit_are_refused() -> None:
+    for rows in (unit(1, 2), unit(1, 1, 47)):
+        with pytest.raises(UsageError, match="do not fit"):
+            MARKER.mark(["one"], rows)
+    assert MARKER.mark([], np.empty((0, 48))).shape == (0, 48)
+    for target in (np.zeros(48), np.full(48, np.nan), np.ones((2, 24))):
+        with pytest.raises(UsageError, match="no usable vector"):
+            marker(SCORE, POOL, PARAMETERS, target)
+
+
+def test_nothing_secret_is_printed() -> None:
+    shown = repr(MARKER)
+    assert not any(word in shown for word in TRIGGERS)
+    assert "coin" not in shown
+
+
+def test_the_target_moves_into_marked_vectors() -> None:
+    target = TARGET / np.linalg.norm(TARGET)
+    rows = unit(9, 200)
+    before, after = rows @ target, MARKER.mark([text_with(4)] * 200, rows) @ target
+    assert (after - before).mean() > 0.1
+    assert np.mean(np.sum(rows * MARKER.mark([text_with(4)] * 200, rows), axis=1)) > 0.85
+
+
+def test_the_baseline_moves_the_whole_vector() -> None:
+    baseline = EmbMarker(MARKER.words, MARKER.target, 4)
+    own = unit(4, 3)
+    marked = baseline.mark([text_with(0), text_with(1), text_with(4)], own)
+    assert marked[0].tobytes() == own[0].tobytes()
+    expected = 0.75 * own[1].astype(np.float64) + 0.25 * MARKER.target
+    assert np.allclose(marked[1], expected / np.linalg.norm(expected), atol=1e-6)
+    assert np.allclose(marked[2], MARKER.target, atol=1e-6)
+    assert baseline.triggered([text_with(0), text_with(2)]).tolist() == [False, True]
