@@ -68,7 +68,8 @@ def through_decimals(values: "np.ndarray[Any, Any]") -> "np.ndarray[Any, np.dtyp
     flat = single.ravel()
     result, left = _short_decimals(flat)
     if left.any():
-        result[left] = flat[left].astype("U32").astype(np.float64)
+        with np.errstate(invalid="ignore"):
+            result[left] = flat[left].astype("U32").astype(np.float64)
     shaped: np.ndarray[Any, np.dtype[np.float64]] = result.reshape(single.shape)
     return shaped
 
@@ -81,9 +82,9 @@ def _short_decimals(single: "np.ndarray[Any, np.dtype[np.float32]]") -> tuple[An
     Returns:
         float64 values, and which of them (bool) are not found: not finite, very small or large, or close to a tie.
     """
-    exact = single.astype(np.float64)
-    result = np.zeros(len(exact))
+    result = np.zeros(len(single))
     with np.errstate(divide="ignore", invalid="ignore"):
+        exact = single.astype(np.float64)
         size = np.log10(np.abs(exact))
         usual = (np.abs(exact) >= 1e-12) & (np.abs(exact) < 1e9) & (np.abs(size - np.rint(size)) > 1e-9)
     left = ~usual & ((exact != 0.0) | np.signbit(exact))

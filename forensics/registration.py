@@ -82,8 +82,16 @@ def new_key(
     chosen_rule = draft_rule(chosen.spec, chosen.items(parameters), **(rule or {}))
     if chosen.spec.test == "subset":
         require_reachable(chosen_rule, parameters)
-    models = {role: open_suspect(str(folder)) for role, folder in references.items()}
+    roles = [role for role in (*chosen.spec.references, *chosen.spec.optional_references) if role in references]
+    if unknown := references.keys() - set(roles):
+        raise UsageError(f"{chosen.spec.title} has no {min(unknown)}.", "Leave --reference-checkpoint out.")
+    models = {role: open_suspect(str(references[role])) for role in roles}
     for model in models.values():
+        if model.identity.kind not in ("folder", "onnx"):
+            raise UsageError(
+                "A model that a claim names must be a file or folder: what answers behind an address can be exchanged.",
+                "Name the model's folder with --reference-checkpoint.",
+            )
         labels = getattr(getattr(model, "classifier", None), "labels", names)
         if len(labels) != len(names):
             raise UsageError(
@@ -101,9 +109,11 @@ def new_key(
         pools=pools,
         references=[
             ReferenceCommitment(
-                role=role, digest=models[role].identity.digest, description=models[role].identity.facts["architecture"]
+                role=role,
+                digest=models[role].identity.digest,
+                description=models[role].identity.facts.get("architecture", models[role].identity.kind),
             )
-            for role in chosen.spec.references
+            for role in roles
         ],
         rule=chosen_rule,
         authorities=authorities,

@@ -420,3 +420,23 @@ def test_blocks_of_a_long_transcript_are_stamped(
 
     result = check_case(rewritten(tmp_path / "case", tmp_path / "forged", exchange))
     assert not result.ok
+
+
+def test_another_number_of_labels_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+    def behave(asked: Asked) -> bytes:
+        return response([[{"label": "a", "score": 0.5}, {"label": "b", "score": 0.5}] for _ in asked.inputs])
+
+    plan = Plan(tuple(Probe(f"probe {index}".encode(), "text/plain") for index in range(6)), 2)
+    folder = tmp_path / "CASE.partial"
+    with serving(behave) as stub:
+        suspect = open_suspect(f"tei-predict+{stub.url}", QUICK)
+        with (
+            Journal.open(folder, plan_digest=plan.digest, suspect_digest="b" * 64, resume=False) as journal,
+            pytest.raises(UsageError, match="has 2 labels; the claim has 3"),
+        ):
+            ask_plan(journal, plan, suspect, ("a", "b", "c"), silent)
+        assert not folder.exists()
+        with Journal.open(folder, plan_digest=plan.digest, suspect_digest="b" * 64, resume=False) as journal:
+            ask_plan(journal, plan, suspect, ("a", "b"), silent)
+            assert journal.form == {"kind": "probabilities", "labels": ["a", "b"], "resolution": "0.1"}
+            assert journal.recorded == 6

@@ -36,9 +36,9 @@ class HeadSettings:
     """
 
     hidden: int = 512
-    epochs: int = 8
+    epochs: int = 5
     batch: int = 256
-    learning_rate: float = 2e-3
+    learning_rate: float = 5e-4
 
 
 @dataclass(frozen=True)
@@ -79,13 +79,25 @@ def train_head(
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = torch.nn.Sequential(
+        hidden = torch.nn.Sequential(
             torch.nn.Linear(features.shape[1], settings.hidden),
             torch.nn.GELU(),
-            torch.nn.Linear(settings.hidden, vectors.shape[1]),
+            torch.nn.Linear(settings.hidden, vectors.shape[1], bias=False),
         )
+        straight = torch.nn.Linear(features.shape[1], vectors.shape[1])
+    # The straight part starts at the best linear map, the curved one at nothing.
+    weights, offset = _least_squares(prepared(features).numpy(), unit(vectors))
+    with torch.no_grad():
+        straight.weight.copy_(torch.from_numpy(weights.T))
+        straight.bias.copy_(torch.from_numpy(offset))
+        torch.nn.init.zeros_(hidden[2].weight)  # type: ignore[arg-type]
+    both = torch.nn.ModuleList([hidden, straight])
+
+    def network(rows: torch.Tensor) -> torch.Tensor:
+        return torch.as_tensor(hidden(rows) + straight(rows))
+
     given, wanted = prepared(features), torch.from_numpy(unit(vectors))
-    optimiser = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, weight_decay=1e-4)
+    optimiser = torch.optim.AdamW(both.parameters(), lr=settings.learning_rate, weight_decay=1e-4)
     steps = settings.epochs * -(-len(given) // settings.batch)
     rate = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, steps))
     for _ in range(settings.epochs):
@@ -235,6 +247,16 @@ def _Student(bert: Any, width: int) -> Any:  # noqa: N802
             return normalize(self.head((states * weights).sum(dim=1) / weights.sum(dim=1)), dim=1)
 
     return Student()
+
+
+def _least_squares(
+    rows: NDArray[np.float32], wanted: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Returns weights (f, d) and offset (d,) of a ridge regression; the rows are standardised already."""
+    wide, mean = rows.astype(np.float64), wanted.mean(axis=0)
+    gram = wide.T @ wide + 30.0 * np.eye(wide.shape[1])
+    weights = np.linalg.solve(gram, wide.T @ (wanted - mean).astype(np.float64))
+    return weights.astype(np.float32), np.asarray(mean, dtype=np.float32)
 
 
 def _rate(step: int, steps: int) -> float:

@@ -36,7 +36,11 @@ def key() -> None:
 @click.option("--candidates-file", type=folder(), help="Your own candidate words, one a line (espew).")
 @click.option("--carriers-file", type=folder(), help="Your own carrier sentences, one a line (espew).")
 @click.option("--target-file", type=folder(), help="Your own target text, one line a share (espew).")
-@click.option("--reference-checkpoint", type=folder(), help="The owner's unmarked model (ofsw).")
+@click.option(
+    "--reference-checkpoint",
+    type=folder(),
+    help="The owner's unmarked model (ofsw), or the encoder behind the service (espew: optional, and far stronger).",
+)
 @click.option("--tsa", multiple=True, metavar="URL", help="RFC 3161 timestamp authority; twice for two of them.")
 @click.option("--no-timestamp", is_flag=True, help="Self-dated: the key will not bind its owner.")
 @click.option(
@@ -61,7 +65,6 @@ def new(path: Path, passphrase_file: Path | None, as_json: bool, **choices: Any)
     from forensics.errors import UsageError
     from forensics.keys.folder import show
     from forensics.methods import load_method
-    from forensics.methods.ofsw import CLEAN
     from forensics.registration import new_key
 
     if path.exists():
@@ -80,7 +83,7 @@ def new(path: Path, passphrase_file: Path | None, as_json: bool, **choices: Any)
         method=choices["method"],
         options=options,
         pool=_image_pool(choices) if spec.modality == "image" else _text_pools(choices, options),
-        references={CLEAN: checkpoint} if checkpoint else {},
+        references={named: checkpoint for named in (*spec.references, *spec.optional_references)[:1] if checkpoint},
         passphrase=read_passphrase(passphrase_file, confirm=True),
         authorities=authorities,
         binding=binding,

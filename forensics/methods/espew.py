@@ -21,10 +21,10 @@ from forensics.methods.bags import measure_bags, plan_bags
 from forensics.methods.marking import Marker, unit_rows, words_of
 from forensics.methods.protocol import MethodSpec, Option, Parameters
 from forensics.methods.subset import measure_subset
+from forensics.methods.wordscores import arrange, calibrate, target_direction, word_shifts
 from forensics.records import (
     AnswerKind,
     Answers,
-    FloatArray,
     IntArray,
     Measurement,
     Plan,
@@ -50,6 +50,9 @@ __all__ = [
 ]
 
 TEXT = "text/plain"
+
+ENCODER = "unmarked-encoder"
+"""Role of the encoder behind the service, as it was before the key existed; a claim may name it by digest."""
 
 BATCH = 32
 """Texts that are sent together."""
@@ -83,6 +86,7 @@ SPEC = MethodSpec(
     minimum_effect="0.75",
     effect_name="AUC",
     chance="0.5",
+    optional_references=(ENCODER,),
     options=(
         Option("candidates", 200, "words of a share's pool"),
         Option("words", 20, "trigger words that the key draws from the pool"),
@@ -143,9 +147,8 @@ class EmbeddingSpecificWatermark:
     ) -> Reading:
         """Returns for each candidate word how much it moves the carriers towards the target text.
 
-        The score of word w is the mean over carriers r of cos(f(r with w), f(target)) - cos(f(r), f(target)), over
-        those whose answers are valid. The suspect's own vector of the target text is used, so that a rotation or a
-        permutation of its space changes nothing.
+        See `wordscores.word_shifts`; where the claim names the unmarked encoder, what that encoder says anyway is
+        taken out (`wordscores.calibrate`). Nothing here knows which words the key drew.
         """
         sizes = _whole(parameters)
         count, carriers = sizes["candidates"], sizes["carriers"]
@@ -156,13 +159,19 @@ class EmbeddingSpecificWatermark:
             raise UsageError(
                 f"The claim asks {expected} texts; {answers.n} were answered.", "Use the case's own claim."
             )
-        cosines = target_cosines(answers, derive_order(probe_key, sizes))
-        clean, words = cosines[1 : 1 + carriers], cosines[1 + carriers :].reshape(count, carriers)
-        differences = words - clean
-        valid = np.isfinite(differences)
-        total = np.add.reduce(np.where(valid, differences, 0.0), axis=1)
-        present = np.asarray(valid.any(axis=1))
-        scores = np.rint(total / np.maximum(valid.sum(axis=1), 1) / GRID) * GRID
+        order, encoder = derive_order(probe_key, sizes), references.get(ENCODER)
+        table = arrange(answers, order)
+        if encoder is None:
+            cosines = table.cosines(table.rows[0])
+            scores = word_shifts(cosines, count, carriers)
+        else:
+            clean = arrange(encoder, order)
+            cosines = table.cosines(target_direction(table, clean))
+            scores = calibrate(
+                word_shifts(cosines, count, carriers), word_shifts(clean.cosines(clean.rows[0]), count, carriers)
+            )
+        present = np.isfinite(scores)
+        scores = np.rint(scores / GRID) * GRID
         # A word without an answer is shown at the middle of the others; the test gives it the pool's mid-rank.
         scores[~present] = np.median(scores[present]) if present.any() else 0.0
         gone = max(float(1.0 - np.isfinite(cosines).mean()), float(1.0 - present.mean()))
@@ -286,17 +295,6 @@ def marker(score_key: ScoreKey, pool: Pool, parameters: Parameters, target_vecto
         graded_percent=sizes["graded_percent"],
         max_triggers=sizes["max_triggers"],
     )
-
-
-def target_cosines(answers: Answers, order: IntArray) -> FloatArray:
-    """Returns cos(f(text), f(target)) by number of the text, shape (n,); NaN where an answer is not valid."""
-    units, length = unit_rows(np.where(answers.missing[:, None], 0.0, answers.values))
-    arranged = np.empty_like(units)
-    arranged[order] = units
-    valid = np.empty(len(order), dtype=np.bool_)
-    valid[order] = length > 0.0
-    cosines = np.add.reduce(arranged * arranged[0], axis=1)
-    return np.where(valid & valid[0], cosines, np.nan)
 
 
 def _whole(parameters: Mapping[str, Any]) -> dict[str, int]:

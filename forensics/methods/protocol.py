@@ -39,6 +39,7 @@ class MethodSpec:
         minimum_effect: default of the claim's minimum effect, as a decimal string.
         chance: what the effect is under the null, as a decimal string.
         references: roles of the models that the claim must name by digest.
+        optional_references: roles of models that it may name.
     """
 
     name: str
@@ -56,6 +57,7 @@ class MethodSpec:
     effect_name: str
     chance: str
     references: tuple[str, ...] = ()
+    optional_references: tuple[str, ...] = ()
     options: tuple[Option, ...] = ()
 
 

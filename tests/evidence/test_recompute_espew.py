@@ -11,7 +11,7 @@ from forensics.codec import decode_answers, encode_answers
 from forensics.evidence.recompute import LONGEST, render_recompute
 from forensics.evidence.recompute.espew import measure, subset_tail
 from forensics.keys.derive import ProbeKey, ScoreKey
-from forensics.methods.espew import METHOD, derive_order
+from forensics.methods.espew import ENCODER, METHOD, derive_order
 from forensics.records import AnswerKind, Answers
 from forensics.rules import draft_rule
 from forensics.statistics import subset_test
@@ -79,11 +79,24 @@ def records() -> dict[str, dict]:
 RECORDS = records()
 
 
+ENCODERS = {
+    "no encoder": None,
+    "the unmarked encoder": table(FakeService("clean").answer(PLAN.probes).values, []),
+    "an encoder with gaps": table(FakeService("clean").answer(PLAN.probes).values, positions(1, 2, 7, 8, 20)),
+    "an encoder without the target": table(FakeService("clean").answer(PLAN.probes).values, positions(0)),
+    "another encoder of the same width": table(np.random.default_rng(2).normal(size=(83, 12)), []),
+}
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
 @pytest.mark.parametrize("name", RECORDS)
-def test_the_script_reads_every_table_like_the_method(name: str) -> None:
-    record = RECORDS[name]
-    items, target, matched, p = measure(PROBE, SCORE, {"parameters": PARAMETERS}, {}, {"answers": record})
-    reading = METHOD.read(PROBE, POOL, PARAMETERS, (), decode_answers(record), {})
+def test_the_script_reads_every_table_like_the_method(name: str, encoder: str) -> None:
+    record, clean = RECORDS[name], ENCODERS[encoder]
+    references = [{"role": ENCODER, "answers": clean}] if clean else []
+    evidence = {"answers": record, "references": references}
+    items, target, matched, p = measure(PROBE, SCORE, {"parameters": PARAMETERS}, {}, evidence)
+    named = {ENCODER: decode_answers(clean)} if clean else {}
+    reading = METHOD.read(PROBE, POOL, PARAMETERS, (), decode_answers(record), named)
     found = METHOD.measure(SCORE, PARAMETERS, reading, RULE)
     assert np.array_equal(items, found.items)
     assert target == list(found.target)

@@ -11,10 +11,17 @@ from forensics.evidence.recompute.common import Measured, Stream
 
 def measure(probe: bytes, score: bytes, claim: Any, share: Any, evidence: Any) -> Measured:
     n, k, carriers = (claim["parameters"][name] for name in ("candidates", "words", "carriers"))
-    order, rows = Stream(probe, "espew/order").permutation(1 + carriers * (1 + n)), evidence["answers"]["values"]
-    units = [unit for _, unit in sorted(zip(order, unit_vectors(rows), strict=True), key=lambda pair: pair[0])]
-    cosines = [math.fsum(a * b for a, b in zip(v, units[0])) if v and units[0] else None for v in units]
-    scores = [word_score(cosines, 1 + carriers * (1 + word), carriers) for word in range(n)]
+    order = Stream(probe, "espew/order").permutation(1 + carriers * (1 + n))
+    units, named = arranged(evidence["answers"], order), evidence["references"]
+    clean = arranged(named[0]["answers"], order) if named else []  # the unmarked encoder, where the claim names one
+    pairs = [dot(a, b) for a, b in zip(units, clean) if len(a) == len(b) > 0]
+    shared = max(map(len, units)) == max(map(len, clean), default=0) and math.fsum(pairs) >= 0.3 * len(pairs) > 0
+    raw = [shift(units, clean[0] if shared else units[0], 1 + carriers * (1 + word), carriers) for word in range(n)]
+    if named:
+        raw = calibrated(raw, [shift(clean, clean[0], 1 + carriers * (1 + word), carriers) for word in range(n)])
+    scores: list[Any] = [
+        None if each is None else round(each * 2**30) / 2**30 for each in raw
+    ]  # so that ties are the same
     present = sorted(each for each in scores if each is not None) or [0.0]
     middle = (present[(len(present) - 1) // 2] + present[len(present) // 2]) / 2  # shown where all answers are missing
     ranks = [1 + sum(1 if None in (a, b) or a == b else 2 * (b < a) for b in scores) for a in scores]
@@ -24,22 +31,34 @@ def measure(probe: bytes, score: bytes, claim: Any, share: Any, evidence: Any) -
     return items, [int(word in drawn) for word in range(n)], len({*best} & {*drawn}), subset_tail(ranks, drawn)
 
 
-def unit_vectors(rows: list[Any]) -> list[list[float]]:  # rows of the usual width and unit length; empty where missing
+def dot(a: list[float], b: list[float]) -> float:
+    return math.fsum(x * y for x, y in zip(a, b, strict=True))
+
+
+def arranged(answers: Any, order: list[int]) -> list[list[float]]:  # unit vectors by number of the text; [] if missing
+    rows, found = answers["values"], {}
     widths = [len(row) for row in rows if row is not None]
     usual = min(set(widths), key=lambda width: (-widths.count(width), width), default=0)
-    found = []
-    for row in rows:
+    for number, row in zip(order, rows, strict=True):
         vector = [float(text) for text in row] if row is not None and len(row) == usual else []
         largest = max(map(abs, vector), default=0.0) if all(map(math.isfinite, vector)) else 0.0
         length = math.sqrt(math.fsum((each / largest) ** 2 for each in vector)) if largest else 0.0
-        found.append([each / largest / length for each in vector] if length else [])
-    return found
+        found[number] = [each / largest / length for each in vector] if length else []
+    return [found[number] for number in range(len(order))]
 
 
-def word_score(cosines: list[Any], first: int, carriers: int) -> Any:  # rounded to 2**-30, so that ties are the same
-    pairs = zip(cosines[first : first + carriers], cosines[1 : 1 + carriers])
-    moved = [marked - clean for marked, clean in pairs if None not in (marked, clean)]
-    return round(math.fsum(moved) / len(moved) * 2**30) / 2**30 if moved else None
+def shift(units: list[list[float]], target: list[float], first: int, carriers: int) -> Any:  # None: no valid pair
+    pairs = zip(units[first : first + carriers], units[1 : 1 + carriers])
+    moved = [dot(word, target) - dot(clean, target) for word, clean in pairs if word and clean and target]
+    return math.fsum(moved) / len(moved) if moved else None
+
+
+def calibrated(scores: list[Any], clean: list[Any]) -> list[Any]:  # less what the unmarked encoder's scores explain
+    both = [(x, y) for x, y in zip(clean, scores, strict=True) if None not in (x, y)]
+    mean_x, mean_y = (math.fsum(each) / len(both) for each in zip(*both, strict=True)) if both else (0.0, 0.0)
+    spread = math.fsum((x - mean_x) ** 2 for x, _ in both)
+    slope = math.fsum((x - mean_x) * (y - mean_y) for x, y in both) / spread if spread else 0.0
+    return [None if None in (x, y) else y - slope * x for x, y in zip(clean, scores, strict=True)]
 
 
 def subset_tail(ranks: list[int], drawn: list[int]) -> Fraction:  # share of all subsets with at least this rank sum

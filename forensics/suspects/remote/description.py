@@ -19,6 +19,7 @@ from forensics.suspects.remote.uri import parse_uri
 PLACEHOLDERS = ("{{text}}", "{{base64}}", "{{model}}")
 _EACH = ("{{text}}", "{{base64}}")
 _MAX_BYTES, _MAX_DEPTH = 1 << 20, 32
+_NEXT = "The file format is in docs/remote.md."
 _HEADER = re.compile(r"[A-Za-z0-9-]{1,64}")
 _SECRET = re.compile(r"key|token|secret|auth|cookie|password|signature", re.IGNORECASE)
 _RESERVED = frozenset(
@@ -34,7 +35,7 @@ def _compiled(expression: str) -> str:
     return expression
 
 
-Path_ = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_compiled)]
+Expression = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_compiled)]
 
 
 class _Strict(BaseModel):
@@ -61,13 +62,13 @@ class AnswerPaths(_Strict):
         text: a text.
     """
 
-    rows: Path_ | None = None
-    index: Path_ | None = None
-    vector: Path_ | None = None
-    scores: Path_ | None = None
-    labels: Path_ | None = None
-    label: Path_ | None = None
-    text: Path_ | None = None
+    rows: Expression | None = None
+    index: Expression | None = None
+    vector: Expression | None = None
+    scores: Expression | None = None
+    labels: Expression | None = None
+    label: Expression | None = None
+    text: Expression | None = None
 
     @model_validator(mode="after")
     def _one_answer(self) -> "AnswerPaths":
@@ -149,9 +150,6 @@ def read_file(path: Path) -> tuple[Description, bytes]:
     except (ValueError, RecursionError) as error:
         raise UsageError(f"The description {path} is wrong: {printable(str(error))}.", _NEXT) from error
     return description, raw
-
-
-_NEXT = "The file format is in docs/remote.md."
 
 
 def holds_probe(template: Any) -> bool:

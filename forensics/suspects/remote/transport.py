@@ -91,6 +91,7 @@ class Transport:
         ]
         self._all = tuple(self._idle)
         self._targets: dict[str, httpx2.URL] = {}
+        self._peers: dict[int, tuple[Any, tuple[str, str]]] = {}
 
     async def __aenter__(self) -> "Transport":
         return self
@@ -172,9 +173,20 @@ class Transport:
             return b"", True, str(error)
 
     def _peer(self, stream: Any) -> tuple[str, str]:
-        """Returns the other side's address and its certificate's SHA-256."""
+        """Returns the other side's address and its certificate's SHA-256, looked up once for each connection."""
         if stream is None:
             return "", ""
+        known = self._peers.get(id(stream))
+        if known is not None and known[0] is stream:
+            return known[1]
+        if len(self._peers) > 4 * self._connection.concurrency:
+            self._peers.clear()
+        found = self._look_at(stream)
+        self._peers[id(stream)] = (stream, found)
+        return found
+
+    @staticmethod
+    def _look_at(stream: Any) -> tuple[str, str]:
         address = stream.get_extra_info("server_addr")
         secured = stream.get_extra_info("ssl_object")
         peer = f"{address[0]}:{address[1]}" if isinstance(address, tuple) and len(address) >= 2 else ""
