@@ -40,6 +40,11 @@ def package(name: str) -> Path:
     return folder
 
 
+def package_digest(name: str) -> str:
+    """Returns the SHA-256 of the archive from which a package was fetched."""
+    return (package(name) / ".stamp").read_text(encoding="ascii").strip()
+
+
 def parts() -> dict[str, tuple[str, ...]]:
     """Returns the sentences of every part, by its name; disjoint, without duplicates, in a fixed order.
 

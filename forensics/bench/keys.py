@@ -11,6 +11,7 @@ from forensics.keys.claim import Claim, PoolCommitment, ReferenceCommitment, Sha
 from forensics.keys.derive import ProbeKey, ScoreKey, generator_digest, master_secret, split
 from forensics.keys.timestamp import self_dated_salt
 from forensics.methods import load_method
+from forensics.methods.espew import ENCODER
 from forensics.methods.ofsw import CLEAN, CONTRAST
 from forensics.records import Answers, Measurement, Plan, Pool, Verdict
 from forensics.registration import text_targets
@@ -35,10 +36,10 @@ class BenchKey:
         """Scores answers as an examination would, the owner of the key not being in dispute.
 
         Args:
-            clean: answers of the clean checkpoint, for a method that compares with one.
+            clean: answers of the one model that the claim names, where it names one.
         """
         method, parameters = load_method(self.claim.method), self.claim.parameters
-        references = {} if clean is None else {CLEAN: clean}
+        references = {} if clean is None else {entry.role: clean for entry in self.claim.references}
         reading = method.read(self.secrets[0], self.pool, parameters, self.claim.labels, answers, references)
         rule = self.claim.rule
         measurement = method.measure(self.secrets[1], parameters, reading, rule.model_dump())
@@ -88,15 +89,18 @@ def bench_key(
     )
 
 
-def service_key(number: int, pool: Pool, options: Mapping[str, int]) -> BenchKey:
+def service_key(number: int, pool: Pool, options: Mapping[str, int], encoder: str | None = None) -> BenchKey:
     """Makes the key of that number for ESpeW.
 
     Args:
         pool: candidate words, carriers, target text (`methods.espew.text_pool`).
         options: of the method, by their names in the claim.
+        encoder: digest of the service's encoder without a mark, if the claim shall name it.
     """
     parameters = load_method("espew").parameters(options, pool, ())
     targets = text_targets([pool], parameters)
+    description = "the service's encoder without a mark"
+    named = () if encoder is None else (ReferenceCommitment(role=ENCODER, digest=encoder, description=description),)
     return _derived(
         number,
         "espew",
@@ -104,6 +108,7 @@ def service_key(number: int, pool: Pool, options: Mapping[str, int]) -> BenchKey
         parameters,
         int(parameters["candidates"]),
         preprocessing="none",
+        references=named,
         carriers=targets.carriers,
         target_text=targets.target_text,
     )

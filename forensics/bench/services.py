@@ -4,6 +4,8 @@ Cells: a key's service marked, stolen and attacked; students of the unmarked ser
 1,000 fresh keys from 50 pools on an innocent student; what the mark and the attacks cost.
 """
 
+import dataclasses
+import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
@@ -14,7 +16,8 @@ from numpy.typing import NDArray
 
 from forensics.attacks import vectors as attacks
 from forensics.bench import thieves
-from forensics.bench.encoders import Vectors, unit, vectors
+from forensics.bench.corpus import package_digest
+from forensics.bench.encoders import Vectors, cached_rows, unit, vectors
 from forensics.bench.keys import BenchKey, service_key
 from forensics.bench.pools import Recipe, band_words, sentences, service_pool
 from forensics.bench.results import Cell, Row, run_cells, single_thread
@@ -31,9 +34,12 @@ __all__ = ["COMMAND", "KEYS", "RECIPE", "order", "run", "table"]
 COMMAND = "forensics bench services"
 KEYS = (100, 101, 102, 103, 104)
 RECIPE = Recipe()
+SERVICE, THIEF = "minilm", "paraphrase-minilm"
 POOLS, KEYS_A_POOL, FIRST_NULL_KEY = 50, 20, 20_000
 NULL_CARRIERS, BAGS, BAG_WORDS = (1, 10), (20, 200), 4
 TRANSFORMER_QUERIES = 12_000
+LIKENESS = 600
+"""Texts of other customers on which a student is compared with the service."""
 
 Change = Callable[[Vectors], Vectors]
 
@@ -115,33 +121,40 @@ def _cells(quick: bool) -> list[Cell]:
 def guilt_cell(key: int, student: str, before: str, mark: str, quick: bool) -> list[Row]:
     """Marks the service with one key, lets a thief train on the returned vectors, and examines the student."""
     made = made_key(key, quick)
-    returned = service(made, mark).mark(queries(student, quick), clean_queries(student, quick))
-    model = stolen(student, before, returned, 10 * key + 1, quick)
-    return _rows(made, model, student, before, mark, False, quick)
+
+    def trained() -> thieves.Embed:
+        returned = service(made, mark).mark(queries(student, quick), clean_queries(student, quick))
+        return stolen(student, before, returned, 10 * key + 1, quick)
+
+    return _rows(made, trained, student, before, mark, quick)
 
 
 def innocent_cell(student: str, before: str, quick: bool) -> list[Row]:
     """Trains a student of the unmarked service in the same way and examines it with every key."""
-    model = stolen(student, before, clean_queries(student, quick), 7, quick)
+
+    @cache
+    def trained() -> thieves.Embed:
+        return stolen(student, before, clean_queries(student, quick), 7, quick)
+
     keys = KEYS[:1] if quick else KEYS
-    return [row for key in keys for row in _rows(made_key(key, quick), model, student, before, "none", True, quick)]
+    return [row for key in keys for row in _rows(made_key(key, quick), trained, student, before, "none", quick)]
 
 
 def encoder_cell(name: str, quick: bool) -> list[Row]:
     """Examines a real encoder that was never marked with every key."""
-    keys = KEYS[:1] if quick else KEYS
 
     def model(texts: Sequence[str]) -> Vectors:
         return vectors(name, texts, keep=False)
 
-    return [row for key in keys for row in _rows(made_key(key, quick), model, name, "none", "none", True, quick)]
+    keys = KEYS[:1] if quick else KEYS
+    return [row for key in keys for row in _rows(made_key(key, quick), lambda: model, name, "none", "none", quick)]
 
 
 def cost_cell(key: int, quick: bool) -> list[Row]:
     """Measures what the mark costs the service's customers, and what CSE costs the thief."""
     made = made_key(key, quick)
     texts = sentences("traffic", 300 if quick else None)
-    clean = vectors("minilm", texts)
+    clean = vectors(SERVICE, texts)
     rows: list[Row] = []
     for mark in ("espew", "embmarker"):
         watermark = service(made, mark)
@@ -162,9 +175,10 @@ def cost_cell(key: int, quick: bool) -> list[Row]:
         )
     student = "frozen features"
     asked, own = queries(student, quick), clean_queries(student, quick)
+    other = unit(thief_features(student, quick)[:, -thieves.WIDTH :])
     returned, hit = service(made, "espew").mark(asked, own), service(made, "espew").triggered(asked)
     for components in (10, 50, 100):
-        cleansed = attacks.eliminate_shared(returned, reference(student, quick), components, seed=7)
+        cleansed = attacks.eliminate_shared(returned, other, components, seed=7)
         left = unit(clean - (clean @ cleansed.basis.T) @ cleansed.basis)
         rows.append(
             {
@@ -184,74 +198,78 @@ def cost_cell(key: int, quick: bool) -> list[Row]:
 
 
 def size_cell(pool: int, quick: bool) -> list[Row]:
-    """Scores 20 fresh keys of one pool on a student of the unmarked service, by the deciding and the published test."""
-    model = small_student(quick)
+    """Scores 20 fresh keys of one pool on a student of the unmarked service, by the deciding and the published test.
+
+    A claim must name some encoder; here it is the thief's own first layer, which is fast enough for 1,000 keys.
+    """
     recipe = Recipe(candidates=40 if quick else 200, words=8 if quick else 20, filtered=False, target="any")
+    numbers = [FIRST_NULL_KEY + pool * KEYS_A_POOL + index for index in range(2 if quick else KEYS_A_POOL)]
+    made: dict[tuple[int, int], BenchKey] = {}
+    for carriers in NULL_CARRIERS:
+        chosen = dataclasses.replace(recipe, carriers=carriers)
+        drawn = service_pool(1000 + pool, chosen)
+        for number in numbers:
+            made[number, carriers] = service_key(number, drawn, chosen.options, package_digest(THIEF))
+    bags = {number: published_bags(made[number, max(NULL_CARRIERS)], number) for number in numbers}
+    # Keys of a pool ask many of the same texts; each is embedded once.
+    texts = sorted({text for key in made.values() for text in texts_of(key)}.union(*bags.values()))
+    place = {text: at for at, text in enumerate(texts)}
+    features = thieves.frozen_features(texts, 1)
+    first, student = unit(features[:, -thieves.WIDTH :]), small_student(quick)(features)
     rows: list[Row] = []
-    for index in range(2 if quick else KEYS_A_POOL):
-        number = FIRST_NULL_KEY + pool * KEYS_A_POOL + index
-        for carriers in NULL_CARRIERS:
-            chosen = Recipe(recipe.band, recipe.candidates, recipe.words, carriers, filtered=False, target="any")
-            made = service_key(number, service_pool(1000 + pool, chosen), chosen.options)
-            measurement, verdict = made.score(ask(made, model))
-            row = _row(made, "small student", "none", "none", "none", True, quick, measurement, verdict)
-            rows.append({**row, "part": "size", "pool": pool, "probes": chosen.words * carriers})
-        for bags, test in published(made, model, number).items():
-            rows.append(
-                {"part": "published", "key": number, "pool": pool, "bags": bags, "p_value": test, "quick": quick}
-            )
+    for (number, carriers), key in made.items():
+        asked = [place[text] for text in texts_of(key)]
+        measurement, verdict = key.score(answers(student[asked]), answers(first[asked]))
+        row = _row(key, "small student", "none", "none", "none", quick, measurement, verdict)
+        rows.append({**row, "part": "size", "pool": pool, "probes": recipe.words * carriers})
+    for number, asked_bags in bags.items():
+        found = student[[place[text] for text in asked_bags]].astype(np.float64)
+        sides = np.split(found[1:] @ found[0], 2)
+        for count in BAGS:
+            p_value = float(ks_two_sample(sides[0][:count], sides[1][:count]).pvalue)
+            head = {"part": "published", "key": number, "pool": pool, "bags": count}
+            rows.append({**head, "p_value": p_value, "quick": quick})
     return rows
 
 
-def published(made: BenchKey, model: thieves.Embed, seed: int) -> dict[int, float]:
-    """Returns the p-value of the published test by the number of bags: KS on bags of four words (ESpeW's code).
-
-    Bags of four trigger words against bags of four words of the whole vocabulary, by their cosine to the target.
-    """
+def published_bags(made: BenchKey, seed: int) -> list[str]:
+    """Returns the probes of the published test: target, bags of four trigger words, as many of the whole vocabulary."""
     _, _, target = split_pool(made.pool, made.claim.parameters)
-    triggers = trigger_words(made.secrets[1], made.pool, made.claim.parameters)
     random = np.random.default_rng([2032, seed])
-    others = vocabulary()
-    sides = [
-        [" ".join(random.choice(words, BAG_WORDS, replace=False)) for _ in range(max(BAGS))]
-        for words in (np.array(triggers), np.array(others))
-    ]
-    rows = model([target, *sides[0], *sides[1]]).astype(np.float64)
-    cosines = rows[1:] @ rows[0]
-    first, second = cosines[: max(BAGS)], cosines[max(BAGS) :]
-    return {bags: float(ks_two_sample(first[:bags], second[:bags]).pvalue) for bags in BAGS}
+    sides = (np.array(trigger_words(made.secrets[1], made.pool, made.claim.parameters)), vocabulary())
+    bags = [" ".join(random.choice(words, BAG_WORDS, replace=False)) for words in sides for _ in range(max(BAGS))]
+    return [target, *bags]
 
 
 def made_key(number: int, quick: bool) -> BenchKey:
     """Returns the key of that number with its own pool."""
     recipe = Recipe(candidates=40, words=8, carriers=2) if quick else RECIPE
-    return service_key(number, service_pool(number, recipe), recipe.options)
+    return service_key(number, service_pool(number, recipe), recipe.options, package_digest(SERVICE))
 
 
 def service(made: BenchKey, mark: str) -> Marker | EmbMarker:
     """Returns the marking side of a key, by ESpeW or, for comparison, by EmbMarker with the same words and target."""
-    target = vectors("minilm", split_pool(made.pool, made.claim.parameters)[2:], keep=False)[0]
+    target = vectors(SERVICE, split_pool(made.pool, made.claim.parameters)[2:], keep=False)[0]
     found = marker(made.secrets[1], made.pool, made.claim.parameters, target)
     return found if mark == "espew" else EmbMarker(found.words, found.target)
 
 
 def stolen(student: str, before: str, returned: Vectors, seed: int, quick: bool) -> thieves.Embed:
     """Attacks the returned vectors and trains the thief's student on what is left."""
-    texts = queries(student, quick)
-    wanted = BEFORE[before](returned, reference(student, quick))
+    texts, features = queries(student, quick), thief_features(student, quick)
+    wanted = BEFORE[before](returned, unit(features[:, -thieves.WIDTH :]))
     if student == "transformer":
-        return thieves.train_transformer(texts, wanted, seed)
-    head = thieves.train_head(thieves.frozen_features(texts, keep=not quick), wanted, seed)
+        return thieves.train_transformer(texts, features, wanted, seed)
+    head = thieves.train_head(features, wanted, seed)
     return lambda asked: head(thieves.frozen_features(asked))
 
 
 @cache
-def small_student(quick: bool) -> thieves.Embed:
-    """Returns a student of the unmarked service on the features of one frozen layer: fast enough for 1,000 keys."""
+def small_student(quick: bool) -> Callable[[NDArray[np.float32]], Vectors]:
+    """Returns a student of the unmarked service on the features of one frozen layer, a function of these features."""
     texts = queries("frozen features", quick)
     given = thieves.frozen_features(texts, 1, keep=not quick)
-    head = thieves.train_head(given, clean_queries("frozen features", quick), 3)
-    return lambda asked: head(thieves.frozen_features(asked, 1))
+    return thieves.train_head(given, clean_queries("frozen features", quick), 3)
 
 
 def queries(student: str, quick: bool) -> tuple[str, ...]:
@@ -264,19 +282,24 @@ def queries(student: str, quick: bool) -> tuple[str, ...]:
 def clean_queries(student: str, quick: bool) -> Vectors:
     """Returns the service's unmarked vectors of the thief's texts."""
     if quick:
-        return vectors("minilm", queries("frozen features", quick))[: len(queries(student, quick))]
-    return vectors("minilm", sentences("queries"))[: len(queries(student, quick))]
+        return vectors(SERVICE, queries("frozen features", quick))[: len(queries(student, quick))]
+    return vectors(SERVICE, sentences("queries"))[: len(queries(student, quick))]
 
 
-def reference(student: str, quick: bool) -> Vectors:
-    """Returns another encoder's vectors of the thief's texts: what the thief compares with."""
+def thief_features(student: str, quick: bool) -> NDArray[np.float32]:
+    """Returns the public encoder's features of the thief's texts; the last 384 are that encoder's vectors."""
     found = thieves.frozen_features(queries("frozen features", quick), keep=not quick)
-    return unit(found[: len(queries(student, quick)), -thieves.WIDTH :])
+    return found[: len(queries(student, quick))]
 
 
-def ask(made: BenchKey, model: thieves.Embed) -> Answers:
-    """Puts a key's whole plan to a model."""
-    return answers(model([probe.data.decode() for probe in made.plan.probes]))
+def texts_of(made: BenchKey) -> tuple[str, ...]:
+    """Returns the texts of a key's plan."""
+    return tuple(probe.data.decode() for probe in made.plan.probes)
+
+
+def clean_answers(made: BenchKey, quick: bool) -> Answers:
+    """Returns what the service's encoder answers without a mark: the model that the claim names."""
+    return answers(vectors(SERVICE, texts_of(made), keep=not quick))
 
 
 def answers(rows: NDArray[Any]) -> Answers:
@@ -303,31 +326,33 @@ def kept_structure(clean: Vectors, left: Vectors, neighbours: int = 10) -> dict[
 
 
 @cache
-def vocabulary() -> tuple[str, ...]:
+def vocabulary() -> NDArray[np.str_]:
     """Returns all words of the owner's texts with at least four letters that stand in three texts or more."""
-    return band_words(3 / len(sentences("owner")), 1.0)
+    return np.array(band_words(3 / len(sentences("owner")), 1.0))
 
 
 def _rows(
-    made: BenchKey, model: thieves.Embed, suspect: str, before: str, mark: str, innocent: bool, quick: bool
+    made: BenchKey, trained: Callable[[], thieves.Embed], suspect: str, before: str, mark: str, quick: bool
 ) -> list[Row]:
-    texts = sentences("traffic", 200 if quick else None)
-    clean = vectors("minilm", sentences("traffic"))[: len(texts)] if not quick else vectors("minilm", texts)
-    cosine = _likeness(suspect, before, model, texts, clean)
-    plain = ask(made, model).values.astype(np.float32)
+    """Asks a model once and examines its answers after every attack.
+
+    Args:
+        trained: makes the model; not called where its answers are in the cache.
+    """
+    asked, traffic = texts_of(made), sentences("traffic", LIKENESS)
+    settings = (thieves.HeadSettings(), thieves.TransformerSettings(), TRANSFORMER_QUERIES)
+    name = hashlib.sha256(repr((suspect, before, mark, made.number, settings)).encode()).hexdigest()[:16]
+    found = cached_rows(f"answers-{name}", (*asked, *traffic), lambda: trained()([*asked, *traffic]), keep=not quick)
+    plain, other = found[: len(asked)], found[len(asked) :]
+    cosine = None
+    if suspect not in ENCODERS and before == "none":
+        cosine = float((other * vectors(SERVICE, traffic)).sum(axis=1).mean())
     rows: list[Row] = []
     for after in AFTER if before == "none" else FEW:
-        measurement, verdict = made.score(answers(AFTER[after](plain)))
-        row = _row(made, suspect, before, after, mark, innocent, quick, measurement, verdict)
+        measurement, verdict = made.score(answers(AFTER[after](plain)), clean_answers(made, quick))
+        row = _row(made, suspect, before, after, mark, quick, measurement, verdict)
         rows.append({**row, "part": "attack", "cosine": cosine})
     return rows
-
-
-def _likeness(suspect: str, before: str, model: thieves.Embed, texts: Sequence[str], clean: Vectors) -> float | None:
-    """Mean cosine of a student's vectors with the service's unmarked ones; none where the spaces differ."""
-    if suspect in ENCODERS or before != "none":
-        return None
-    return float((model(texts) * clean).sum(axis=1).mean())
 
 
 def _row(
@@ -336,7 +361,6 @@ def _row(
     before: str,
     after: str,
     mark: str,
-    innocent: bool,
     quick: bool,
     measurement: Any,
     verdict: Any,
@@ -349,7 +373,7 @@ def _row(
         "before": before,
         "attack": after,
         "access": measurement.access,
-        "innocent": innocent,
+        "innocent": mark == "none",
         "verdict": verdict.outcome.value,
         "p_value": measurement.p_value,
         "log10_p": measurement.log10_p,

@@ -116,12 +116,17 @@ def train_head(
 
 
 def train_transformer(
-    texts: Sequence[str], vectors: NDArray[Any], seed: int, settings: TransformerSettings = TransformerSettings()
+    texts: Sequence[str],
+    features: NDArray[np.float32],
+    vectors: NDArray[Any],
+    seed: int,
+    settings: TransformerSettings = TransformerSettings(),
 ) -> Embed:
     """Fine-tunes the public encoder end to end until it returns the service's vectors (cosine loss).
 
     Args:
         texts: n queries.
+        features: (n, f) `frozen_features` of them, whose last 384 columns are the encoder's own vectors.
         vectors: (n, d) returned for them.
     """
     import torch
@@ -130,6 +135,11 @@ def train_transformer(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = _Student(public_encoder(), vectors.shape[1])
+    # The map on top starts at the best linear one, so that the few epochs go into the encoder.
+    weights, offset = _least_squares(
+        frozen_features(texts, keep=len(texts) > settings.batch)[:, -WIDTH:], unit(vectors)
+    )
+    network.start(torch.from_numpy(weights.T.copy()), torch.from_numpy(offset))
     words = network.bert.embeddings.word_embeddings
     words.sparse = True  # a batch touches few of the 30,000 word vectors
     others = [value for value in network.parameters() if value is not words.weight]
@@ -229,7 +239,7 @@ def public_encoder() -> Any:
 
 
 def _Student(bert: Any, width: int) -> Any:  # noqa: N802
-    """Makes the encoder with a linear map on its mean token vector, at first the identity."""
+    """Makes the encoder with a linear map on its mean token vector."""
     import torch
     from torch.nn.functional import normalize
 
@@ -238,8 +248,11 @@ def _Student(bert: Any, width: int) -> Any:  # noqa: N802
             super().__init__()
             self.bert = bert
             self.head = torch.nn.Linear(WIDTH, width)
-            torch.nn.init.eye_(self.head.weight)
-            torch.nn.init.zeros_(self.head.bias)
+
+        def start(self, weights: torch.Tensor, offset: torch.Tensor) -> None:
+            with torch.no_grad():
+                self.head.weight.copy_(weights)
+                self.head.bias.copy_(offset)
 
         def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
             states = self.bert(input_ids=ids, attention_mask=mask).last_hidden_state
@@ -252,11 +265,13 @@ def _Student(bert: Any, width: int) -> Any:  # noqa: N802
 def _least_squares(
     rows: NDArray[np.float32], wanted: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Returns weights (f, d) and offset (d,) of a ridge regression; the rows are standardised already."""
-    wide, mean = rows.astype(np.float64), wanted.mean(axis=0)
-    gram = wide.T @ wide + 30.0 * np.eye(wide.shape[1])
-    weights = np.linalg.solve(gram, wide.T @ (wanted - mean).astype(np.float64))
-    return weights.astype(np.float32), np.asarray(mean, dtype=np.float32)
+    """Returns weights (f, d) and offset (d,) of a ridge regression."""
+    centre, mean = rows.mean(axis=0).astype(np.float64), wanted.mean(axis=0).astype(np.float64)
+    wide = rows.astype(np.float64) - centre
+    gram = wide.T @ wide
+    gram[np.diag_indices_from(gram)] += 30.0 * np.trace(gram) / (len(gram) * len(wide))
+    weights = np.linalg.solve(gram, wide.T @ (wanted - mean))
+    return weights.astype(np.float32), (mean - centre @ weights).astype(np.float32)
 
 
 def _rate(step: int, steps: int) -> float:

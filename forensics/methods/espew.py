@@ -21,7 +21,7 @@ from forensics.methods.bags import measure_bags, plan_bags
 from forensics.methods.marking import Marker, unit_rows, words_of
 from forensics.methods.protocol import MethodSpec, Option, Parameters
 from forensics.methods.subset import measure_subset
-from forensics.methods.wordscores import arrange, calibrate, target_direction, word_shifts
+from forensics.methods.wordscores import arrange, word_scores
 from forensics.records import (
     AnswerKind,
     Answers,
@@ -147,8 +147,9 @@ class EmbeddingSpecificWatermark:
     ) -> Reading:
         """Returns for each candidate word how much it moves the carriers towards the target text.
 
-        See `wordscores.word_shifts`; where the claim names the unmarked encoder, what that encoder says anyway is
-        taken out (`wordscores.calibrate`). Nothing here knows which words the key drew.
+        See `wordscores.word_scores`; where the claim names the unmarked encoder, its answers to the same texts find
+        the target's direction in the suspect's coordinates and take out what words do anyway. Nothing here knows which
+        words the key drew.
         """
         sizes = _whole(parameters)
         count, carriers = sizes["candidates"], sizes["carriers"]
@@ -159,22 +160,14 @@ class EmbeddingSpecificWatermark:
             raise UsageError(
                 f"The claim asks {expected} texts; {answers.n} were answered.", "Use the case's own claim."
             )
-        order, encoder = derive_order(probe_key, sizes), references.get(ENCODER)
-        table = arrange(answers, order)
-        if encoder is None:
-            cosines = table.cosines(table.rows[0])
-            scores = word_shifts(cosines, count, carriers)
-        else:
-            clean = arrange(encoder, order)
-            cosines = table.cosines(target_direction(table, clean))
-            scores = calibrate(
-                word_shifts(cosines, count, carriers), word_shifts(clean.cosines(clean.rows[0]), count, carriers)
-            )
+        order, named = derive_order(probe_key, sizes), references.get(ENCODER)
+        vectors, encoder = arrange(answers, order), None if named is None else arrange(named, order)
+        scores = word_scores(vectors, count, carriers, encoder)
         present = np.isfinite(scores)
         scores = np.rint(scores / GRID) * GRID
         # A word without an answer is shown at the middle of the others; the test gives it the pool's mid-rank.
         scores[~present] = np.median(scores[present]) if present.any() else 0.0
-        gone = max(float(1.0 - np.isfinite(cosines).mean()), float(1.0 - present.mean()))
+        gone = max(float(1.0 - vectors.valid.mean()), float(1.0 - present.mean()))
         return Reading("features", SPEC.deciding["features"], scores + 0.0, np.logical_not(present), gone)
 
     def measure(self, score_key: ScoreKey, parameters: Parameters, reading: Reading, rule: Parameters) -> Measurement:

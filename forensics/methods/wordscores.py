@@ -7,9 +7,9 @@ import numpy as np
 from forensics.methods.marking import unit_rows
 from forensics.records import Answers, BoolArray, FloatArray, IntArray
 
-SAME_SPACE = 0.3
-"""Mean cosine between a suspect's and the unmarked encoder's vectors from which both are taken to share their
-coordinates. Innocent encoders lie near 0, copies well above; part of the statistic."""
+ALIKE = 0.5
+"""Mean over a suspect's coordinates of the largest correlation with a coordinate of the unmarked encoder from which
+they are taken to be matched. Copies of an encoder gave 0.6 to 0.8, turned copies 0.3; part of the statistic."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,11 +24,10 @@ class Vectors:
     rows: FloatArray
     valid: BoolArray
 
-    def cosines(self, direction: FloatArray) -> FloatArray:
-        """Returns the cosine of each vector with a direction of unit length, (n,); NaN where one is not valid."""
-        if not direction.any():
-            return np.full(len(self.rows), np.nan)
-        return np.where(self.valid, np.add.reduce(self.rows * direction, axis=1), np.nan)
+    @property
+    def target(self) -> FloatArray | None:
+        """The vector of the target text, (d,); None where its answer is not valid."""
+        return self.rows[0] if self.valid[0] else None
 
 
 def arrange(answers: Answers, order: IntArray) -> Vectors:
@@ -43,51 +42,99 @@ def arrange(answers: Answers, order: IntArray) -> Vectors:
     return Vectors(rows, valid)
 
 
-def target_direction(suspect: Vectors, encoder: Vectors) -> FloatArray:
-    """Returns the direction in which marked vectors are drawn, in the suspect's space, (d,).
-
-    A copy that was trained on marked vectors keeps their coordinates, and there the unmarked encoder's own vector of
-    the target text is what was written into them. A suspect that turned, shuffled or shortened its vectors shares no
-    coordinates any more; then its own vector of the target text is taken, which turns with them. Which of the two
-    holds is read off all vectors alike, without the key.
-    """
-    if suspect.rows.shape == encoder.rows.shape:
-        both = suspect.valid & encoder.valid
-        likeness = np.add.reduce(suspect.rows[both] * encoder.rows[both], axis=1)
-        if both.any() and likeness.mean() >= SAME_SPACE:
-            return np.asarray(encoder.rows[0], dtype=np.float64)
-    return np.asarray(suspect.rows[0], dtype=np.float64)
+def word_moves(vectors: Vectors, count: int, carriers: int) -> FloatArray:
+    """Returns the mean over carriers r of f(r with the word) - f(r), over valid pairs, (count, d); NaN without any."""
+    clean, words = vectors.rows[1 : 1 + carriers], vectors.rows[1 + carriers :].reshape(count, carriers, -1)
+    valid = vectors.valid[1 + carriers :].reshape(count, carriers) & vectors.valid[1 : 1 + carriers]
+    total = np.add.reduce(np.where(valid[:, :, None], words - clean, 0.0), axis=1)
+    moves: FloatArray = total / np.maximum(valid.sum(axis=1), 1)[:, None]
+    moves[np.asarray(valid.any(axis=1)) == np.False_] = np.nan
+    return moves
 
 
-def word_shifts(cosines: FloatArray, count: int, carriers: int) -> FloatArray:
-    """Returns the mean over carriers r of cosine(r with the word) - cosine(r), over valid pairs, (count,); else NaN.
+def word_scores(vectors: Vectors, count: int, carriers: int, encoder: Vectors | None = None) -> FloatArray:
+    """Returns how far each word moves the carriers along the target's direction, (count,); NaN where missing.
+
+    Without an encoder the direction is the suspect's own vector of the target text, which turns with its space. With
+    the unmarked encoder the coordinates are matched to the encoder's, where they can be, and what the encoder says of
+    the words anyway is taken out. Nothing here knows which words the key drew.
 
     Args:
-        cosines: (1 + carriers + count * carriers,) of target, carriers and words.
+        encoder: the encoder behind the service as it was before the key existed, asked the same texts.
     """
-    clean, words = cosines[1 : 1 + carriers], cosines[1 + carriers :].reshape(count, carriers)
-    moved = words - clean
-    valid = np.isfinite(moved)
-    total = np.add.reduce(np.where(valid, moved, 0.0), axis=1)
-    return np.where(valid.any(axis=1), total / np.maximum(valid.sum(axis=1), 1), np.nan)
+    moves = word_moves(vectors, count, carriers)
+    if encoder is None:
+        return _along(moves, vectors.target)
+    clean = word_moves(encoder, count, carriers)
+    matched = match_target(moves, clean, encoder.target)
+    scores = _along(moves, vectors.target if matched is None else matched)
+    return calibrate(scores, clean, encoder.target)
 
 
-def calibrate(scores: FloatArray, clean: FloatArray) -> FloatArray:
-    """Takes out of a suspect's scores what follows from the unmarked encoder's, by least squares over the words.
+def match_target(moves: FloatArray, clean: FloatArray, target: FloatArray | None) -> FloatArray | None:
+    """Returns the encoder's target vector in the suspect's coordinates, (d,), or None where these cannot be matched.
 
-    A word draws a sentence towards the target by its meaning alone, and a copy has learnt that too.
+    A copy that was trained on marked vectors keeps their coordinates, and what was written into them is the encoder's
+    own vector of the target text. Each coordinate of the suspect is matched to the one of the encoder with which it
+    correlates most over the words, so that dropped, shuffled or inverted coordinates are found again. A turned space
+    has no such coordinates.
+
+    Args:
+        moves: (n, d) of the suspect.
+        clean: (n, e) of the encoder.
+        target: (e,) the encoder's vector of the target text.
+    """
+    both = _known(moves) & _known(clean)
+    if target is None or not both.any():
+        return None
+    likeness = _columns(moves[both]).T @ _columns(clean[both])
+    best = np.abs(likeness).argmax(axis=1)
+    alike = likeness[np.arange(len(best)), best]
+    if np.abs(alike).mean() < ALIKE:
+        return None
+    unit, length = unit_rows((np.copysign(1.0, alike) * target[best])[None])
+    return np.asarray(unit[0], dtype=np.float64) if length[0] > 0.0 else None
+
+
+def calibrate(scores: FloatArray, clean: FloatArray, target: FloatArray | None) -> FloatArray:
+    """Takes out of a suspect's scores what follows from how the unmarked encoder moves.
+
+    A word draws a sentence towards the target by its meaning alone, and a copy has learnt that too. First goes the
+    regression on the encoder's own scores, then what a ridge regression on the encoder's moves predicts, with a
+    penalty of the mean squared length of a move: the rest is (G + 1)^-1 s for their Gram matrix G of mean diagonal 1.
 
     Args:
         scores: (n,) the suspect's, NaN where missing.
-        clean: (n,) the unmarked encoder's.
+        clean: (n, e) the encoder's moves.
+        target: (e,) the encoder's vector of the target text.
 
     Returns:
-        (n,) scores less their regression on `clean`; NaN where either is missing.
+        (n,) the rest; NaN where a score or a move is missing, and everywhere without a target.
     """
-    both = np.isfinite(scores) & np.isfinite(clean)
-    if not both.any():
-        return np.full(len(scores), np.nan)
-    x, y = clean[both] - clean[both].mean(), scores[both] - scores[both].mean()
-    spread = float(np.add.reduce(x * x))
-    slope = float(np.add.reduce(x * y)) / spread if spread > 0.0 else 0.0
-    return np.where(both, scores - slope * clean, np.nan)
+    left = np.full(len(scores), np.nan)
+    both = np.isfinite(scores) & _known(clean)
+    if target is None or not both.any():
+        return left
+    moves = clean[both] - clean[both].mean(axis=0)
+    rest = scores[both] - scores[both].mean()
+    own = moves @ target
+    spread = float(own @ own)
+    rest = rest - (float(rest @ own) / spread if spread > 0.0 else 0.0) * own
+    gram = moves @ moves.T
+    scale = float(np.trace(gram)) / len(gram)
+    left[both] = np.linalg.solve(gram / (scale or 1.0) + np.eye(len(gram)), rest)
+    return left
+
+
+def _known(moves: FloatArray) -> BoolArray:
+    """Returns which words have a move, (n,); none where there are no coordinates at all."""
+    return np.asarray(np.isfinite(moves).all(axis=1) & (moves.shape[1] > 0))
+
+
+def _along(moves: FloatArray, direction: FloatArray | None) -> FloatArray:
+    return np.full(len(moves), np.nan) if direction is None else np.asarray(moves @ direction, dtype=np.float64)
+
+
+def _columns(rows: FloatArray) -> FloatArray:
+    """Centres each column and brings it to unit length; a constant one becomes zero."""
+    return unit_rows((rows - rows.mean(axis=0)).T)[0].T

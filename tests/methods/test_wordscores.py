@@ -1,59 +1,90 @@
-"""Item scores of words: calibrated by the unmarked encoder, in its coordinates where the suspect shares them."""
+"""Item scores of words: read in the coordinates of the unmarked encoder where they can be found, calibrated by it."""
 
 import numpy as np
 import pytest
 
-from forensics.methods.wordscores import Vectors, arrange, calibrate, target_direction, word_shifts
+from forensics.methods.wordscores import arrange, calibrate, match_target, word_moves, word_scores
 from forensics.records import AnswerKind, Answers
 
-RNG = np.random.default_rng(5)
+COUNT, CARRIERS, WIDTH = 150, 2, 128
 
 
-def vectors(rows: np.ndarray) -> Vectors:
+def vectors(rows: np.ndarray):
     return arrange(Answers(AnswerKind.VECTORS, rows, np.isnan(rows).any(axis=1)), np.arange(len(rows)))
 
 
+@pytest.fixture
+def clean() -> np.ndarray:
+    rng = np.random.default_rng(5)
+    words, carriers = rng.normal(size=(COUNT, WIDTH)), 2 * rng.normal(size=(CARRIERS, WIDTH))
+    return np.concatenate([rng.normal(size=(1, WIDTH)), carriers, (words[:, None] + carriers).reshape(-1, WIDTH)])
+
+
+def noisy(rows: np.ndarray) -> np.ndarray:
+    return rows + 0.3 * np.random.default_rng(6).normal(size=rows.shape)
+
+
+def matched(suspect: np.ndarray, clean: np.ndarray):
+    ours, theirs = vectors(suspect), vectors(clean)
+    return match_target(word_moves(ours, COUNT, CARRIERS), word_moves(theirs, COUNT, CARRIERS), theirs.target)
+
+
 def test_arranging_undoes_the_order_of_the_plan() -> None:
-    rows, order = RNG.normal(size=(9, 4)), RNG.permutation(9)
+    rng = np.random.default_rng(1)
+    rows, order = rng.normal(size=(9, 4)), rng.permutation(9)
     arranged = arrange(Answers(AnswerKind.VECTORS, rows[order], np.zeros(9, dtype=bool)), order)
     assert np.allclose(arranged.rows, rows / np.linalg.norm(rows, axis=1, keepdims=True))
 
 
-def test_a_copy_is_read_in_the_encoders_coordinates_and_a_turned_one_in_its_own() -> None:
-    clean = RNG.normal(size=(60, 16))
-    copy = clean + 0.7 * RNG.normal(size=clean.shape)
-    turned = copy @ np.linalg.qr(RNG.normal(size=(16, 16)))[0]
-    assert np.array_equal(target_direction(vectors(copy), vectors(clean)), vectors(clean).rows[0])
-    assert np.array_equal(target_direction(vectors(turned), vectors(clean)), vectors(turned).rows[0])
-    assert np.array_equal(target_direction(vectors(copy[:, :8]), vectors(clean)), vectors(copy[:, :8]).rows[0])
+def test_dropped_shuffled_and_inverted_coordinates_are_found_again(clean: np.ndarray) -> None:
+    places = np.random.default_rng(2).permutation(WIDTH)[:50]
+    signs = np.where(np.arange(50) % 3 == 0, -1.0, 1.0)
+    target = clean[0, places] * signs
+    found = matched(noisy(clean)[:, places] * signs, clean)
+    assert found == pytest.approx(target / np.linalg.norm(target))
 
 
-def test_a_copy_that_kept_its_coordinates_needs_no_answer_to_the_target_text() -> None:
-    clean = RNG.normal(size=(60, 16))
-    copy = clean.copy()
+def test_a_turned_space_and_a_strange_model_are_not_matched(clean: np.ndarray) -> None:
+    rng = np.random.default_rng(3)
+    assert matched(noisy(clean) @ np.linalg.qr(rng.normal(size=(WIDTH, WIDTH)))[0], clean) is None
+    assert matched(rng.normal(size=clean.shape), clean) is None
+
+
+def test_a_turned_space_is_read_along_its_own_target_and_gives_the_same_scores(clean: np.ndarray) -> None:
+    turn = np.linalg.qr(np.random.default_rng(3).normal(size=(WIDTH, WIDTH)))[0]
+    assert word_scores(vectors(clean @ turn), COUNT, CARRIERS) == pytest.approx(
+        word_scores(vectors(clean), COUNT, CARRIERS)
+    )
+
+
+def test_a_matched_copy_needs_no_answer_to_the_target_text_and_a_turned_one_does(clean: np.ndarray) -> None:
+    copy = noisy(clean)
     copy[0] = np.nan
-    assert np.array_equal(target_direction(vectors(copy), vectors(clean)), vectors(clean).rows[0])
-    other = RNG.normal(size=(60, 16))
-    other[0] = np.nan
-    turned = vectors(other)
-    assert np.isnan(turned.cosines(target_direction(turned, vectors(clean)))).all()
+    assert np.isfinite(word_scores(vectors(copy), COUNT, CARRIERS, vectors(clean))).all()
+    assert np.isnan(word_scores(vectors(copy), COUNT, CARRIERS)).all()
 
 
-def test_shifts_are_means_over_the_pairs_that_were_answered() -> None:
-    cosines = np.array([1.0, 0.1, 0.2, 0.3, 0.5, np.nan, 0.4, np.nan, np.nan])
-    assert word_shifts(cosines, 3, 2) == pytest.approx([0.25, 0.2, np.nan], nan_ok=True)
+def test_moves_are_means_over_the_pairs_that_were_answered(clean: np.ndarray) -> None:
+    gaps = clean.copy()
+    gaps[[3, 5, 6, 8]] = np.nan
+    moves, units = word_moves(vectors(gaps), COUNT, CARRIERS), vectors(clean).rows
+    assert moves[0] == pytest.approx(units[4] - units[2])
+    assert np.isnan(moves[1]).all()
+    assert moves[2] == pytest.approx(units[7] - units[1])
+    assert moves[3] == pytest.approx(((units[9] - units[1]) + (units[10] - units[2])) / 2)
 
 
-def test_what_the_encoder_says_is_taken_out_to_the_last_bit_of_the_grid() -> None:
-    clean = RNG.normal(size=50)
-    left = calibrate(0.7 * clean + 0.01, clean)
-    assert np.ptp(left) < 1e-12
-    noisy = calibrate(clean + RNG.normal(size=50), clean)
-    assert abs(np.corrcoef(noisy, clean)[0, 1]) < 1e-12
+def test_the_encoder_itself_scores_nothing(clean: np.ndarray) -> None:
+    assert np.abs(word_scores(vectors(clean), COUNT, CARRIERS, vectors(clean))).max() < 1e-12
 
 
 def test_a_word_missing_on_either_side_is_missing_and_a_flat_encoder_changes_nothing() -> None:
-    scores, clean = np.array([0.1, np.nan, 0.3, 0.2]), np.array([0.5, 0.1, np.nan, 0.4])
-    assert np.isnan(calibrate(scores, clean)).tolist() == [False, True, True, False]
-    assert np.array_equal(calibrate(scores, np.zeros(4)), scores, equal_nan=True)
-    assert np.isnan(calibrate(np.full(4, np.nan), clean)).all()
+    rng = np.random.default_rng(4)
+    scores, moves = rng.normal(size=8), rng.normal(size=(8, 3))
+    scores[1], moves[2] = np.nan, np.nan
+    assert np.flatnonzero(np.isnan(calibrate(scores, moves, np.ones(3)))).tolist() == [1, 2]
+    rest = scores[np.isfinite(scores)]
+    flat = calibrate(scores, np.zeros((8, 3)), np.ones(3))
+    assert flat[np.isfinite(flat)] == pytest.approx(rest - rest.mean())
+    assert np.isnan(calibrate(scores, moves, None)).all()
+    assert np.isnan(calibrate(np.full(8, np.nan), moves, np.ones(3))).all()

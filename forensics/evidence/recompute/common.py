@@ -88,37 +88,12 @@ class Stream:  # keyed random values: HMAC-SHA256(key, label || 0x00 || counter)
         word = int.from_bytes(self.take(8), "big")
         return word % bound if word < 2**64 - 2**64 % bound else self.integer(bound)
 
-    def bits(self, count: int) -> list[int]:  # most significant bit of each byte first
-        return [byte >> (7 - place) & 1 for byte in self.take(-(-count // 8)) for place in range(8)][:count]
-
     def permutation(self, n: int) -> list[int]:  # Fisher-Yates from the last position down
         order = list(range(n))
         for last in range(n - 1, 0, -1):
             other = self.integer(last + 1)
             order[last], order[other] = order[other], order[last]
         return order
-
-    def normals(self, count: int) -> list[float]:  # Marsaglia's polar method
-        values: list[float] = []
-        while len(values) < count:
-            x, y = (2 * ((int.from_bytes(self.take(8), "big") >> 11) + 0.5) * 2.0**-53 - 1 for _ in range(2))
-            if 0 < x * x + y * y < 1:
-                factor = math.sqrt(-2 * math.log(x * x + y * y) / (x * x + y * y))
-                values += [x * factor, y * factor]
-        return values[:count]
-
-
-def column_of(answers: Any, labels: list[str], index: int) -> int:  # the suspect's column: by name, else by position
-    named = sorted(answers["labels"]) == sorted(labels) and len(set(labels)) == len(labels)
-    return int(answers["labels"].index(labels[index])) if named else index
-
-
-def count_matches(items: list[float], bits: list[int]) -> int:  # a score nearer to zero than 1e-9 is a miss
-    return sum((2 * bit - 1) * item > 1e-9 for item, bit in zip(items, bits, strict=True))
-
-
-def binomial_tail(matched: int, n: int, chance: Fraction) -> Fraction:  # P(Binomial(n, chance) >= matched), exactly
-    return sum((math.comb(n, i) * chance**i * (1 - chance) ** (n - i) for i in range(matched, n + 1)), Fraction(0))
 
 
 def main(measure: Callable[..., Measured]) -> int:

@@ -3,6 +3,7 @@
 # ruff: noqa: D103 - what a function does stands beside its name, to keep the script short
 
 import math
+import operator
 from fractions import Fraction
 from typing import Any
 
@@ -11,17 +12,14 @@ from forensics.evidence.recompute.common import Measured, Stream
 
 def measure(probe: bytes, score: bytes, claim: Any, share: Any, evidence: Any) -> Measured:
     n, k, carriers = (claim["parameters"][name] for name in ("candidates", "words", "carriers"))
-    order = Stream(probe, "espew/order").permutation(1 + carriers * (1 + n))
-    units, named = arranged(evidence["answers"], order), evidence["references"]
+    order, named = Stream(probe, "espew/order").permutation(1 + carriers * (1 + n)), evidence["references"]
+    units = arranged(evidence["answers"], order)
     clean = arranged(named[0]["answers"], order) if named else []  # the unmarked encoder, where the claim names one
-    pairs = [dot(a, b) for a, b in zip(units, clean) if len(a) == len(b) > 0]
-    shared = max(map(len, units)) == max(map(len, clean), default=0) and math.fsum(pairs) >= 0.3 * len(pairs) > 0
-    raw = [shift(units, clean[0] if shared else units[0], 1 + carriers * (1 + word), carriers) for word in range(n)]
-    if named:
-        raw = calibrated(raw, [shift(clean, clean[0], 1 + carriers * (1 + word), carriers) for word in range(n)])
-    scores: list[Any] = [
-        None if each is None else round(each * 2**30) / 2**30 for each in raw
-    ]  # so that ties are the same
+    moved, expected = moves(units, n, carriers), moves(clean, n, carriers) if named else []
+    target = matched_target(moved, expected, clean[0]) if named and clean[0] else units[0]
+    raw = [dot(move, target or units[0]) if move and (target or units[0]) else None for move in moved]
+    raw = calibrated(raw, expected, clean[0]) if named else raw
+    scores: list[Any] = [None if each is None else round(each * 2**30) / 2**30 for each in raw]  # so that ties agree
     present = sorted(each for each in scores if each is not None) or [0.0]
     middle = (present[(len(present) - 1) // 2] + present[len(present) // 2]) / 2  # shown where all answers are missing
     ranks = [1 + sum(1 if None in (a, b) or a == b else 2 * (b < a) for b in scores) for a in scores]
@@ -35,30 +33,59 @@ def dot(a: list[float], b: list[float]) -> float:
     return math.fsum(x * y for x, y in zip(a, b, strict=True))
 
 
+def unit(vector: list[float]) -> list[float]:  # of length 1; empty where it is zero or not finite
+    largest = max(map(abs, vector), default=0.0) if all(map(math.isfinite, vector)) else 0.0
+    length = math.sqrt(math.fsum((each / largest) ** 2 for each in vector)) if largest else 0.0
+    return [each / largest / length for each in vector] if length else []
+
+
+def centred(values: Any) -> list[float]:
+    return [each - math.fsum(values) / len(values) for each in values]
+
+
 def arranged(answers: Any, order: list[int]) -> list[list[float]]:  # unit vectors by number of the text; [] if missing
-    rows, found = answers["values"], {}
-    widths = [len(row) for row in rows if row is not None]
+    widths = [len(row) for row in answers["values"] if row is not None]
     usual = min(set(widths), key=lambda width: (-widths.count(width), width), default=0)
-    for number, row in zip(order, rows, strict=True):
-        vector = [float(text) for text in row] if row is not None and len(row) == usual else []
-        largest = max(map(abs, vector), default=0.0) if all(map(math.isfinite, vector)) else 0.0
-        length = math.sqrt(math.fsum((each / largest) ** 2 for each in vector)) if largest else 0.0
-        found[number] = [each / largest / length for each in vector] if length else []
-    return [found[number] for number in range(len(order))]
+    rows = [list(map(float, row)) if row is not None and len(row) == usual else [] for row in answers["values"]]
+    return [unit(row) for _, row in sorted(zip(order, rows, strict=True))]
 
 
-def shift(units: list[list[float]], target: list[float], first: int, carriers: int) -> Any:  # None: no valid pair
-    pairs = zip(units[first : first + carriers], units[1 : 1 + carriers])
-    moved = [dot(word, target) - dot(clean, target) for word, clean in pairs if word and clean and target]
-    return math.fsum(moved) / len(moved) if moved else None
+def moves(units: list[list[float]], n: int, carriers: int) -> list[list[float]]:  # by word: mean over valid carriers
+    found = []
+    for first in range(1 + carriers, 1 + carriers * (1 + n), carriers):
+        pairs = [(a, b) for a, b in zip(units[first : first + carriers], units[1 : 1 + carriers]) if a and b]
+        found.append([math.fsum(x - y for x, y in column) / len(pairs) for column in zip(*(zip(*p) for p in pairs))])
+    return found
 
 
-def calibrated(scores: list[Any], clean: list[Any]) -> list[Any]:  # less what the unmarked encoder's scores explain
-    both = [(x, y) for x, y in zip(clean, scores, strict=True) if None not in (x, y)]
-    mean_x, mean_y = (math.fsum(each) / len(both) for each in zip(*both, strict=True)) if both else (0.0, 0.0)
-    spread = math.fsum((x - mean_x) ** 2 for x, _ in both)
-    slope = math.fsum((x - mean_x) * (y - mean_y) for x, y in both) / spread if spread else 0.0
-    return [None if None in (x, y) else y - slope * x for x, y in zip(clean, scores, strict=True)]
+def matched_target(moved: list[list[float]], expected: list[list[float]], target: list[float]) -> list[float]:
+    both = [(a, b) for a, b in zip(moved, expected) if a and b]  # each coordinate goes to the encoder's most alike one
+    sides = zip(*both) if both else ((), ())
+    ours, theirs = ([unit(centred(each)) or [0.0] * len(each) for each in zip(*side)] for side in sides)
+    found, alike = [], []
+    for column in ours:
+        likeness = [sum(map(operator.mul, column, each)) for each in theirs]
+        best = max(range(len(likeness)), key=lambda place: abs(likeness[place]))
+        found.append(math.copysign(1.0, likeness[best]) * target[best])
+        alike.append(abs(likeness[best]))
+    return unit(found) if math.fsum(alike) >= 0.5 * len(alike) else []
+
+
+def calibrated(scores: list[Any], expected: list[list[float]], target: list[float]) -> list[Any]:
+    both = [place for place, score in enumerate(scores) if score is not None and expected[place] and target]
+    s = centred([scores[place] for place in both])
+    x = centred([dot(expected[place], target) for place in both])
+    s = [a - b * dot(s, x) / dot(x, x) for a, b in zip(s, x)] if dot(x, x) else s  # what its target's cosines explain
+    rows = list(zip(*map(centred, zip(*(expected[place] for place in both)))))
+    gram = [[sum(map(operator.mul, a, b)) for b in rows] for a in rows]
+    scale = math.fsum(gram[place][place] for place in range(len(gram))) / (len(gram) or 1) or 1.0
+    table = [[g / scale + (i == j) for j, g in enumerate(row)] + [s[i]] for i, row in enumerate(gram)]
+    for i, pivot in enumerate(table):  # (G + 1) r = s, by elimination
+        pivot[i:] = [each / pivot[i] for each in pivot[i:]]
+        for row in (each for each in table if each is not pivot):
+            row[i:] = [a - b * row[i] for a, b in zip(row[i:], pivot[i:])]
+    found = dict(zip(both, (row[-1] for row in table)))
+    return [found.get(place) for place in range(len(scores))]
 
 
 def subset_tail(ranks: list[int], drawn: list[int]) -> Fraction:  # share of all subsets with at least this rank sum

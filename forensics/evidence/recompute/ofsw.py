@@ -6,14 +6,14 @@ import math
 from fractions import Fraction
 from typing import Any
 
-from forensics.evidence.recompute.common import Measured, Stream, binomial_tail, column_of, count_matches
+from forensics.evidence.recompute.common import Measured, Stream
 
 
 def measure(probe: bytes, score: bytes, claim: Any, share: Any, evidence: Any) -> Measured:
     banks, k, pool = claim["parameters"]["banks"], claim["parameters"]["bits"], share["pool"]
     truth = [pool[place]["label"] for place in Stream(probe, "ofsw/triggers").permutation(len(pool))[:banks]]
-    normals = Stream(probe, "ofsw/kernels").normals(banks * k * k)
-    kernels = [orthonormal([normals[(b * k + i) * k : (b * k + i + 1) * k] for i in range(k)]) for b in range(banks)]
+    drawn = normals(Stream(probe, "ofsw/kernels"), banks * k * k)
+    kernels = [orthonormal([drawn[(b * k + i) * k : (b * k + i + 1) * k] for i in range(k)]) for b in range(banks)]
     suspect = evidence["answers"]
     clean = next(each["answers"] for each in evidence["references"] if each["role"] == "clean-checkpoint")
     only_labels = "labels" in (suspect["kind"], clean["kind"])
@@ -21,8 +21,32 @@ def measure(probe: bytes, score: bytes, claim: Any, share: Any, evidence: Any) -
     w0 = weights(kernels, evaluations(clean, truth, claim["labels"], only_labels))
     share_of_w0 = dot(w, w0) / dot(w0, w0) if dot(w0, w0) > 0 else 0.0
     items = [a - b * share_of_w0 for a, b in zip(w, w0, strict=True)]  # what an unmarked model says anyway is taken out
-    bits = Stream(score, "ofsw/bits").bits(k)
+    packed = Stream(score, "ofsw/bits").take(-(-k // 8))  # most significant bit of each byte first
+    bits = [byte >> (7 - place) & 1 for byte in packed for place in range(8)][:k]
     return items, bits, count_matches(items, bits), binomial_tail(count_matches(items, bits), k, Fraction(1, 2))
+
+
+def normals(stream: Stream, count: int) -> list[float]:  # Marsaglia's polar method
+    values: list[float] = []
+    while len(values) < count:
+        x, y = (2 * ((int.from_bytes(stream.take(8), "big") >> 11) + 0.5) * 2.0**-53 - 1 for _ in range(2))
+        if 0 < x * x + y * y < 1:
+            factor = math.sqrt(-2 * math.log(x * x + y * y) / (x * x + y * y))
+            values += [x * factor, y * factor]
+    return values[:count]
+
+
+def column_of(answers: Any, labels: list[str], index: int) -> int:  # the suspect's column: by name, else by position
+    named = sorted(answers["labels"]) == sorted(labels) and len(set(labels)) == len(labels)
+    return int(answers["labels"].index(labels[index])) if named else index
+
+
+def count_matches(items: list[float], bits: list[int]) -> int:  # a score nearer to zero than 1e-9 is a miss
+    return sum((2 * bit - 1) * item > 1e-9 for item, bit in zip(items, bits, strict=True))
+
+
+def binomial_tail(matched: int, n: int, chance: Fraction) -> Fraction:  # P(Binomial(n, chance) >= matched), exactly
+    return sum((math.comb(n, i) * chance**i * (1 - chance) ** (n - i) for i in range(matched, n + 1)), Fraction(0))
 
 
 def dot(a: list[float], b: list[float]) -> float:
