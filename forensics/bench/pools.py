@@ -32,8 +32,8 @@ class Recipe:
         words: trigger words that the key draws.
         carriers: sentences in which each word is asked.
         mask_percent: share of the coordinates that a mark replaces.
-        target: `faithful` (the text that a crude imitation of the service gets right best), `far` (from the mean of all
-            texts), `calm` (the one that candidate words move least) or `any`.
+        target: `far` (from the mean of all texts), `faithful` (the one that a crude imitation of the service gets right
+            best), `calm` (the one that candidate words move least) or `any`.
         filtered: take the candidates whose effect without a mark is nearest the median, not any of the band.
     """
 
@@ -42,7 +42,7 @@ class Recipe:
     words: int = 20
     carriers: int = 10
     mask_percent: int = 20
-    target: str = "faithful"
+    target: str = "far"
     filtered: bool = True
 
     @property
@@ -77,9 +77,9 @@ def service_pool(seed: int, recipe: Recipe) -> Pool:
     usable = [at for at in random.permutation(len(texts)).tolist() if _plain(texts[at], banned)]
     short = [at for at in usable if CARRIER_WORDS[0] <= len(texts[at].split()) <= CARRIER_WORDS[1]]
     carriers = [texts[at] for at in short[: recipe.carriers]]
-    # Half of what is left may become the target, so that pools differ.
+    # A tenth of what is left may become the target, so that pools differ.
     offered = [at for at in usable if texts[at] not in carriers]
-    offered = offered[: max(1, len(offered) // 2)]
+    offered = offered[: max(1, len(offered) // 10)]
     needed = recipe.filtered or recipe.target == "calm"
     moves = unmarked_moves(words, carriers[:FILTER_CARRIERS]) if needed else None
     target = offered[_target(recipe.target, np.array(offered), moves)]

@@ -217,7 +217,7 @@ def size_cell(pool: int, quick: bool) -> list[Row]:
     features = thieves.frozen_features(texts, 1)
     first, student = unit(features[:, -thieves.WIDTH :]), small_student(quick)(features)
     rows: list[Row] = []
-    for (number, carriers), key in made.items():
+    for (_, carriers), key in made.items():
         asked = [place[text] for text in texts_of(key)]
         measurement, verdict = key.score(answers(student[asked]), answers(first[asked]))
         row = _row(key, "small student", "none", "none", "none", quick, measurement, verdict)

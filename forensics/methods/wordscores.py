@@ -1,6 +1,7 @@
 """How far each candidate word moves a suspect's vectors towards the target text: arm-blind item scores (ours)."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -65,14 +66,23 @@ def word_scores(vectors: Vectors, count: int, carriers: int, encoder: Vectors | 
     moves = word_moves(vectors, count, carriers)
     if encoder is None:
         return _along(moves, vectors.target)
-    clean = word_moves(encoder, count, carriers)
-    matched = match_target(moves, clean, encoder.target)
-    scores = _along(moves, vectors.target if matched is None else matched)
-    return calibrate(scores, clean, encoder.target)
+    clean, target = word_moves(encoder, count, carriers), encoder.target
+    match = match_coordinates(moves, clean)
+    if match is None or target is None:
+        return calibrate(_along(moves, vectors.target), clean, target)
+    target, clean = target[match.places] * match.signs, clean[:, match.places] * match.signs
+    return calibrate(_along(moves, target), clean, target)
 
 
-def match_target(moves: FloatArray, clean: FloatArray, target: FloatArray | None) -> FloatArray | None:
-    """Returns the encoder's target vector in the suspect's coordinates, (d,), or None where these cannot be matched.
+class Match(NamedTuple):
+    """Which of the encoder's coordinates each of a suspect's is, (d,), and whether it points the same way (1 or -1)."""
+
+    places: IntArray
+    signs: FloatArray
+
+
+def match_coordinates(moves: FloatArray, clean: FloatArray) -> Match | None:
+    """Finds a suspect's coordinates among the encoder's, or None where they are not those any more.
 
     A copy that was trained on marked vectors keeps their coordinates, and what was written into them is the encoder's
     own vector of the target text. Each coordinate of the suspect is matched to the one of the encoder with which it
@@ -82,18 +92,14 @@ def match_target(moves: FloatArray, clean: FloatArray, target: FloatArray | None
     Args:
         moves: (n, d) of the suspect.
         clean: (n, e) of the encoder.
-        target: (e,) the encoder's vector of the target text.
     """
     both = _known(moves) & _known(clean)
-    if target is None or not both.any():
+    if not both.any():
         return None
     likeness = _columns(moves[both]).T @ _columns(clean[both])
-    best = np.abs(likeness).argmax(axis=1)
-    alike = likeness[np.arange(len(best)), best]
-    if np.abs(alike).mean() < ALIKE:
-        return None
-    unit, length = unit_rows((np.copysign(1.0, alike) * target[best])[None])
-    return np.asarray(unit[0], dtype=np.float64) if length[0] > 0.0 else None
+    places = np.abs(likeness).argmax(axis=1)
+    alike = likeness[np.arange(len(places)), places]
+    return Match(places, np.copysign(1.0, alike)) if np.abs(alike).mean() >= ALIKE else None
 
 
 def calibrate(scores: FloatArray, clean: FloatArray, target: FloatArray | None) -> FloatArray:
@@ -105,8 +111,8 @@ def calibrate(scores: FloatArray, clean: FloatArray, target: FloatArray | None) 
 
     Args:
         scores: (n,) the suspect's, NaN where missing.
-        clean: (n, e) the encoder's moves.
-        target: (e,) the encoder's vector of the target text.
+        clean: (n, e) the encoder's moves, in the suspect's coordinates where these were found.
+        target: (e,) the encoder's vector of the target text, likewise.
 
     Returns:
         (n,) the rest; NaN where a score or a move is missing, and everywhere without a target.

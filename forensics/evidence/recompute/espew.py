@@ -13,12 +13,14 @@ from forensics.evidence.recompute.common import Measured, Stream
 def measure(probe: bytes, score: bytes, claim: Any, share: Any, evidence: Any) -> Measured:
     n, k, carriers = (claim["parameters"][name] for name in ("candidates", "words", "carriers"))
     order, named = Stream(probe, "espew/order").permutation(1 + carriers * (1 + n)), evidence["references"]
-    units = arranged(evidence["answers"], order)
-    clean = arranged(named[0]["answers"], order) if named else []  # the unmarked encoder, where the claim names one
+    units, clean = arranged(evidence["answers"], order), arranged(named[0]["answers"], order) if named else []
     moved, expected = moves(units, n, carriers), moves(clean, n, carriers) if named else []
-    target = matched_target(moved, expected, clean[0]) if named and clean[0] else units[0]
-    raw = [dot(move, target or units[0]) if move and (target or units[0]) else None for move in moved]
-    raw = calibrated(raw, expected, clean[0]) if named else raw
+    target, match = clean[0] if named else [], matched(moved, expected)
+    if target and match:  # the encoder's moves and target in the suspect's coordinates
+        target, *expected = ([row[place] * sign for place, sign in match] if row else [] for row in (target, *expected))
+    along = target if target and match else units[0]
+    raw = [dot(move, along) if move and along else None for move in moved]
+    raw = calibrated(raw, expected, target) if named else raw
     scores: list[Any] = [None if each is None else round(each * 2**30) / 2**30 for each in raw]  # so that ties agree
     present = sorted(each for each in scores if each is not None) or [0.0]
     middle = (present[(len(present) - 1) // 2] + present[len(present) // 2]) / 2  # shown where all answers are missing
@@ -58,17 +60,16 @@ def moves(units: list[list[float]], n: int, carriers: int) -> list[list[float]]:
     return found
 
 
-def matched_target(moved: list[list[float]], expected: list[list[float]], target: list[float]) -> list[float]:
+def matched(moved: list[list[float]], expected: list[list[float]]) -> list[tuple[int, float]]:
     both = [(a, b) for a, b in zip(moved, expected) if a and b]  # each coordinate goes to the encoder's most alike one
-    sides = zip(*both) if both else ((), ())
-    ours, theirs = ([unit(centred(each)) or [0.0] * len(each) for each in zip(*side)] for side in sides)
-    found, alike = [], []
+    ours, theirs = ([unit(centred(c)) or [0.0] * len(c) for c in zip(*side)] for side in zip(*both or [((), ())]))
+    found = []
     for column in ours:
         likeness = [sum(map(operator.mul, column, each)) for each in theirs]
-        best = max(range(len(likeness)), key=lambda place: abs(likeness[place]))
-        found.append(math.copysign(1.0, likeness[best]) * target[best])
-        alike.append(abs(likeness[best]))
-    return unit(found) if math.fsum(alike) >= 0.5 * len(alike) else []
+        place = max(range(len(likeness)), key=lambda place: abs(likeness[place]))
+        found.append((place, likeness[place]))
+    enough = math.fsum(abs(alike) for _, alike in found) >= 0.5 * len(found)
+    return [(place, math.copysign(1.0, alike)) for place, alike in found if enough]
 
 
 def calibrated(scores: list[Any], expected: list[list[float]], target: list[float]) -> list[Any]:
@@ -84,8 +85,7 @@ def calibrated(scores: list[Any], expected: list[list[float]], target: list[floa
         pivot[i:] = [each / pivot[i] for each in pivot[i:]]
         for row in (each for each in table if each is not pivot):
             row[i:] = [a - b * row[i] for a, b in zip(row[i:], pivot[i:])]
-    found = dict(zip(both, (row[-1] for row in table)))
-    return [found.get(place) for place in range(len(scores))]
+    return [table[both.index(place)][-1] if place in both else None for place in range(len(scores))]
 
 
 def subset_tail(ranks: list[int], drawn: list[int]) -> Fraction:  # share of all subsets with at least this rank sum
