@@ -62,7 +62,7 @@ def moves(units: list[list[float]], n: int, carriers: int) -> list[list[float]]:
 
 def matched(moved: list[list[float]], expected: list[list[float]]) -> list[tuple[int, float]]:
     both = [(a, b) for a, b in zip(moved, expected) if a and b]  # each coordinate goes to the encoder's most alike one
-    ours, theirs = ([unit(centred(c)) or [0.0] * len(c) for c in zip(*side)] for side in zip(*both or [((), ())]))
+    ours, theirs = ([unit(centred(c)) or [0.0] * len(c) for c in zip(*side)] for side in zip(*both or [([], [])]))
     found = []
     for column in ours:
         likeness = [sum(map(operator.mul, column, each)) for each in theirs]
