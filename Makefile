@@ -1,5 +1,6 @@
 # Two commands do everything: `make demo` and `make test`. Both set up first; that does nothing when nothing changed.
-# `make test` also fills a cache outside the project with real servers and models (about 1.2 GB), which the tests start.
+# `make test` also fills a cache outside the project with real servers and models (about 1.2 GB), which the tests start;
+# `make packages` fetches what the benches need besides.
 
 PYTHON ?= python3
 VENV := .venv
@@ -20,13 +21,14 @@ $(STAMP): pyproject.toml constraints.txt .ci/debian
 packages: setup
 	$(BIN)/python .ci/packages
 
-servers:
-	$(PYTHON) .ci/servers
+servers: setup
+	@PYTHON=$(PYTHON) sh .ci/servers
+	$(BIN)/python .ci/packages minilm minilm-int8
 
 demo: setup
 	$(BIN)/forensics demo
 
-test: setup packages servers
+test: setup servers
 	$(BIN)/python -m pytest -n 2
 
 lint: setup

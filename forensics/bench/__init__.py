@@ -4,6 +4,7 @@ BENCHES = {
     "digits": "OFSW on handwritten digits: accuracy, survival, null over fresh keys",
     "encoding": "MiniLM in torch and in onnxruntime, texts sorted by length and as they come",
     "proxy": "what `protect serve` adds to an embedding service's latency, and what it costs",
+    "services": "ESpeW: two thieves, their attacks, innocents, sizes, cost",
     "settings": "how OFSW's recipe was chosen, on development keys",
     "speed": "start of the command line, examination against a bare forward pass",
     "throughput": "questions to a remote suspect, with journal, against a bare HTTP client",
