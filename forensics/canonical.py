@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,30 @@ import numpy as np
 import rfc8785
 
 _SIMPLE = frozenset({str, bool, type(None)})
+_LARGE = 1024
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True, allow_nan=False)
+_ESCAPES = ((b"\\", b"\\\\"), (b'"', b'\\"'), (b"\n", b"\\n"), (b"\r", b"\\r"), (b"\t", b"\\t"))
 _TENS = np.array([float(f"1e{power}") for power in range(23)])
+
+
+@dataclass(frozen=True)
+class EncodedList:
+    """A list of which each item's canonical bytes are known already."""
+
+    items: tuple[bytes, ...]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @property
+    def canonical(self) -> bytes:
+        """The list's canonical bytes."""
+        return b"[" + b",".join(self.items) + b"]"
+
+    @property
+    def values(self) -> list[Any]:
+        """The items, read back."""
+        return [parse_json(item) for item in self.items]
 
 
 def canonical_json(value: Any) -> bytes:
@@ -22,8 +46,45 @@ def canonical_json(value: Any) -> bytes:
         ValueError: a string is no Unicode text, or an integer is beyond 2^53.
     """
     if _is_plain(value):
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
+        return _ENCODER.encode(value).encode()
     return rfc8785.dumps(value)
+
+
+def canonical_object(members: Mapping[str, Any]) -> bytes:
+    """Returns the same bytes as `canonical_json` of an object, quickly where it has long texts or an `EncodedList`.
+
+    Args:
+        members: names in ASCII.
+
+    Raises:
+        TypeError, ValueError: as `canonical_json`; or a name is not ASCII.
+    """
+    parts: list[bytes] = []
+    small: dict[str, Any] = {}
+    for name in sorted(members):
+        value = members[name]
+        if not name.isascii():
+            raise ValueError("a name is not ASCII")
+        if isinstance(value, EncodedList) or (isinstance(value, str) and len(value) > _LARGE):
+            if small:
+                parts.append(canonical_json(small)[1:-1])
+                small = {}
+            parts.append(canonical_json(name) + b":" + _canonical_large(value))
+        else:
+            small[name] = value
+    if small:
+        parts.append(canonical_json(small)[1:-1])
+    return b"{" + b",".join(parts) + b"}"
+
+
+def _canonical_large(value: str | EncodedList) -> bytes:
+    if isinstance(value, EncodedList):
+        return value.canonical
+    raw = value.encode()
+    for plain, escaped in _ESCAPES:
+        raw = raw.replace(plain, escaped)
+    # Other control characters are rare and have forms of their own.
+    return b'"' + raw + b'"' if np.frombuffer(raw, dtype=np.uint8).min() >= 0x20 else canonical_json(value)
 
 
 def parse_json(raw: bytes) -> Any:

@@ -5,9 +5,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from forensics.canonical import canonical_json, now, sha256
+from forensics.canonical import now
 from forensics.errors import UsageError
-from forensics.keys.asset import Asset
 from forensics.keys.claim import Binding, Claim, ReferenceCommitment
 from forensics.keys.creation import Targets
 from forensics.keys.folder import KeyFolder, create_key
@@ -29,6 +28,11 @@ _PREPROCESSING = {
     "image": "the suspect's own preprocessor decodes 8-bit PNG images",
     "text": "texts are sent as UTF-8; the suspect's own tokeniser splits them",
 }
+
+_EXCHANGEABLE = (
+    "A model that a claim names must be a file or folder: what answers behind an address can be exchanged.",
+    "Name the model's folder with --reference-checkpoint.",
+)
 
 
 def new_key(
@@ -85,13 +89,12 @@ def new_key(
     roles = [role for role in (*chosen.spec.references, *chosen.spec.optional_references) if role in references]
     if unknown := references.keys() - set(roles):
         raise UsageError(f"{chosen.spec.title} has no {min(unknown)}.", "Leave --reference-checkpoint out.")
+    for place in references.values():
+        require_local(place)
     models = {role: open_suspect(str(references[role])) for role in roles}
     for model in models.values():
         if model.identity.kind not in ("folder", "onnx"):
-            raise UsageError(
-                "A model that a claim names must be a file or folder: what answers behind an address can be exchanged.",
-                "Name the model's folder with --reference-checkpoint.",
-            )
+            raise UsageError(*_EXCHANGEABLE)
         labels = getattr(getattr(model, "classifier", None), "labels", names)
         if len(labels) != len(names):
             raise UsageError(
@@ -125,6 +128,19 @@ def new_key(
     for role, folder in references.items():
         key.remember(role, folder)
     return key
+
+
+def require_local(place: Path) -> None:
+    """Refuses a model that a claim shall name, unless it is a file or folder of this machine.
+
+    Raises:
+        UsageError: it is an address, a recorded case or nothing.
+    """
+    if place.exists():
+        return
+    if ":" in str(place):
+        raise UsageError(*_EXCHANGEABLE)
+    raise UsageError(f"{place} does not exist.", _EXCHANGEABLE[1])
 
 
 def embed_key(
@@ -191,30 +207,6 @@ def require_training(claim: Claim) -> None:
             f"Nothing is trained with a key for {claim.method}: the service marks its own answers.",
             "Use forensics protect serve.",
         )
-
-
-def record_service(
-    path: Path, description: Mapping[str, str], authority: TimestampAuthority | None, *, moment: datetime | None = None
-) -> Asset:
-    """Records the service that carries a key's mark, once; the same service again changes nothing.
-
-    Its digest takes the place of a marked model's: it dates the release of what was marked.
-
-    Args:
-        path: of the key folder; no passphrase is needed.
-        description: what the service is, such as upstream, model and options: strings, no secret among them.
-        authority: dates the record; None for none.
-
-    Raises:
-        KeyFolderError: another service is recorded.
-        AuthorityError: the authority failed; nothing is recorded.
-    """
-    return KeyFolder.open(path).record_asset(service_digest(description), moment or now(), authority)
-
-
-def service_digest(description: Mapping[str, str]) -> str:
-    """Returns the SHA-256 of a service's canonical description."""
-    return sha256(canonical_json({"kind": "service", "description": dict(description)}))
 
 
 def text_targets(pools: Sequence[Pool], parameters: Mapping[str, Any]) -> Targets:

@@ -50,7 +50,7 @@ def draft_rule(
         examinations=examinations,
         grinding=grinding,
         minimum_effect=effect,
-        prior="Beta(1,1) truncated to (p0,1)",
+        prior="none" if spec.test == "subset" else "Beta(1,1) truncated to (p0,1)",
         references=ReferenceRule(minimum=references, margin=DEFAULTS["margin"]),
     )
 

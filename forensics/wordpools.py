@@ -9,15 +9,19 @@ from pathlib import Path
 
 from forensics.errors import UsageError
 from forensics.methods.espew import text_pool
-from forensics.methods.marking import words_of
+from forensics.methods.marking import letters_of, words_of
 from forensics.records import Pool
+from forensics.wordchoice import OFFERED, TEXTS, WORDS, Embed, farthest, most_typical
 
-BAND = (0.002, 0.01)
+BAND = (0.0022, 0.0055)
 """Share of the documents that a candidate word stands in: rare enough to leave most traffic unmarked, frequent enough
 for a thief's copy to learn it."""
 
 LENGTHS = (7, 18)
-"""Fewest and most words of a carrier or target sentence."""
+"""Fewest and most words of a target sentence."""
+
+CARRIER_LENGTHS = (7, 9)
+"""Fewest and most words of a carrier: in a short one a single word counts for more."""
 
 SHORTEST = 4
 """Fewest letters of a candidate word."""
@@ -74,13 +78,17 @@ def make_pools(
     generator: random.Random,
     shares: int = 1,
     candidates: int = 200,
-    carriers: int = 4,
+    carriers: int = 10,
     band: tuple[float, float] = BAND,
     own: OwnTexts | None = None,
+    embed: Embed | None = None,
 ) -> tuple[Pool, ...]:
     """Returns disjoint pools, one a share, drawn from a corpus or taken from the owner's own texts.
 
-    All draws are made before the key exists; nothing is dropped or ranked after its words are drawn.
+    With the unmarked encoder a share's target is the sentence farthest from the mean of all texts among a random tenth
+    of the usable ones, and its candidates are the words of the band whose effect without a mark lies nearest the
+    median; without it both are drawn at random. All of that happens before the key exists, alike for every word;
+    nothing is dropped or ranked after the key's words are drawn.
 
     Args:
         corpus: documents (lines) of text like that of the service; may be empty where `own` holds everything.
@@ -90,31 +98,40 @@ def make_pools(
         carriers: sentences a share.
         band: least and largest share of the documents that a candidate stands in.
         own: what is taken as it is.
+        embed: the unmarked encoder of the service, n texts to (n, d).
 
     Raises:
-        UsageError: the corpus or the owner's texts are too few.
+        UsageError: the corpus or the owner's texts are too few, or the encoder gave no usable vectors.
     """
     given = own or OwnTexts()
-    words = list(given.candidates) or _drawn_words(corpus, shares * candidates, shares, band, generator)
-    wanted = 0 if given.carriers else shares * carriers
-    sentences = _drawn_sentences(corpus, wanted + (0 if given.targets else shares), words, given, generator)
-    targets = list(given.targets) or [sentences.pop() for _ in range(shares)]
-    texts = list(given.carriers) or sentences
-    for name, found, needed in (
-        ("candidate words", words, shares * candidates),
+    needed = shares * candidates
+    looked_at = needed if embed is None else max(needed, WORDS)
+    words = list(given.candidates) or _drawn_words(corpus, needed, looked_at, shares, band, given, generator)
+    sentences = _usable(corpus, words, given)
+    texts = list(given.carriers) or _drawn(sentences, shares * carriers, CARRIER_LENGTHS, generator)
+    free = sorted(set(sentences).difference(texts))
+    tenth = 1 if embed is None else min(OFFERED, max(1, len(free) // max(10, shares)))
+    targets = list(given.targets) or _drawn(free, shares * tenth, LENGTHS, generator)
+    for name, found, least in (
+        ("candidate words", words, needed),
         ("carriers", texts, shares * carriers),
         ("target texts", targets, shares),
     ):
-        if len(found) < needed:
-            raise UsageError(f"There are {len(found)} {name}; {needed} are needed.", "Give more, or fewer shares.")
-    return tuple(
-        text_pool(
-            words[index * candidates : (index + 1) * candidates],
-            texts[index * carriers : (index + 1) * carriers],
-            targets[index],
-        )
-        for index in range(shares)
-    )
+        if len(found) < least:
+            raise UsageError(f"There are {len(found)} {name}; {least} are needed.", "Give more, or fewer shares.")
+    if embed is not None and not given.targets:
+        everything = plain_sentences(corpus, ())
+        average = generator.sample(everything, min(TEXTS, len(everything)))
+        targets = [farthest(targets[start : start + tenth], average, embed) for start in range(0, len(targets), tenth)]
+    pools = []
+    for index in range(shares):
+        own_texts = texts[index * carriers : (index + 1) * carriers]
+        if embed is None or given.candidates:
+            chosen = words[index * candidates : (index + 1) * candidates]
+        else:
+            chosen = most_typical(words[index::shares], candidates, own_texts, targets[index], embed)
+        pools.append(text_pool(chosen, own_texts, targets[index]))
+    return tuple(pools)
 
 
 def candidate_words(corpus: Iterable[str], band: tuple[float, float] = BAND) -> list[str]:
@@ -125,7 +142,7 @@ def candidate_words(corpus: Iterable[str], band: tuple[float, float] = BAND) -> 
     """
     documents, lower, total, size = Counter[str](), Counter[str](), Counter[str](), 0
     for text in corpus:
-        runs = _RUN.findall(text)
+        runs = letters_of(text)
         documents.update(set(map(str.lower, runs)))
         total.update(map(str.lower, runs))
         lower.update(run for run in runs if run.islower())
@@ -159,9 +176,16 @@ def plain_sentences(corpus: Iterable[str], avoided: Iterable[str]) -> list[str]:
 
 
 def _drawn_words(
-    corpus: Sequence[str], needed: int, shares: int, band: tuple[float, float], generator: random.Random
+    corpus: Sequence[str],
+    needed: int,
+    most: int,
+    shares: int,
+    band: tuple[float, float],
+    given: OwnTexts,
+    generator: random.Random,
 ) -> list[str]:
-    found = candidate_words(corpus, band)
+    taken = {word for text in (*given.carriers, *given.targets) for word in words_of(text)}
+    found = [word for word in candidate_words(corpus, band) if word not in taken]
     if len(found) < needed:
         low, high = (f"{100.0 * limit:g} %" for limit in band)
         raise UsageError(
@@ -169,19 +193,22 @@ def _drawn_words(
             f"{needed} are needed for {shares} share(s).",
             "Give more text, or your own words with --candidates-file.",
         )
-    return generator.sample(found, needed)
+    return generator.sample(found, min(most, len(found)))
 
 
-def _drawn_sentences(
-    corpus: Sequence[str], needed: int, words: Sequence[str], given: OwnTexts, generator: random.Random
-) -> list[str]:
-    if needed == 0:
+def _usable(corpus: Sequence[str], words: Sequence[str], given: OwnTexts) -> list[str]:
+    """Returns the corpus' sentences without a word that is or may become a candidate; none where none is needed."""
+    if given.carriers and given.targets:
         return []
     taken = {*given.carriers, *given.targets}
-    found = [sentence for sentence in plain_sentences(corpus, words) if sentence not in taken]
+    return [sentence for sentence in plain_sentences(corpus, words) if sentence not in taken]
+
+
+def _drawn(sentences: Sequence[str], needed: int, lengths: tuple[int, int], generator: random.Random) -> list[str]:
+    found = [sentence for sentence in sentences if lengths[0] <= len(sentence.split()) <= lengths[1]]
     if len(found) < needed:
         raise UsageError(
-            f"The corpus has {len(found)} sentences of {LENGTHS[0]} to {LENGTHS[1]} words without a candidate word; "
+            f"The corpus has {len(found)} sentences of {lengths[0]} to {lengths[1]} words without a candidate word; "
             f"{needed} are needed.",
             "Give more text, or your own sentences with --carriers-file and --target-file.",
         )

@@ -34,9 +34,10 @@ from forensics.evidence.journal import Journal
 from forensics.examination import acquire, examine, make_kit, open_case, probes, repeat, score
 from forensics.keys.demonstration import DemonstrationAuthority
 from forensics.keys.folder import UnlockedKey
+from forensics.keys.service import record_service
 from forensics.progress import silent
 from forensics.records import Plan, Probe
-from forensics.registration import new_key, record_service
+from forensics.registration import new_key
 from forensics.suspects import Connection, open_suspect
 from tests.hostile import Asked, plain, response, serving, vector
 from tests.services import SIZES, FakeService, service_marker, small_pool

@@ -4,7 +4,7 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forensics.canonical import canonical_json, through_decimals
+from forensics.canonical import EncodedList, canonical_json, canonical_object, through_decimals
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.text() | st.integers(-(2**53) + 1, 2**53 - 1),
@@ -40,3 +40,18 @@ def test_decimals_are_the_shortest_that_numpy_finds() -> None:
     wanted = single.astype("U32").astype(np.float64)
     assert np.array_equal(through_decimals(single), wanted, equal_nan=True)
     assert np.array_equal(np.signbit(through_decimals(edges)), np.signbit(edges))
+
+
+def test_objects_with_long_members_have_the_same_bytes() -> None:
+    texts = ["x" * 2000, '"quoted" \\ ' * 300, "line\n\r\t" * 400, "\x00\x1f\x7f" * 500, "\u00e9\u2028\U0001f98a" * 500]
+    rows = [["0.1", "-2e-07"], None, ["3"]]
+    for text in texts:
+        members = {"seq": 3, "body": text, "a": None, "zz": ["b", {"c": text}], "rows": rows}
+        encoded = EncodedList(tuple(canonical_json(row) for row in rows))
+        assert canonical_object({**members, "rows": encoded}) == canonical_json(members)
+    assert encoded.values == rows
+    assert canonical_object({}) == b"{}"
+    with pytest.raises(UnicodeEncodeError):
+        canonical_object({"body": "\ud800" * 2000})
+    with pytest.raises(TypeError):
+        canonical_object({"a": 0.5, "body": texts[0]})

@@ -47,12 +47,12 @@ def eliminate_shared(
     Args:
         vectors: (n, d) as the service returned them.
         reference: (n, e) vectors of the same texts by an encoder without a mark.
-        components: K, how many directions are removed.
+        components: K, how many directions are removed; fewer where fewer rows are suspected.
         clusters: of k-means.
         share: pairs kept, as a share of n.
 
     Raises:
-        ValueError: more components than dimensions or than rows that could be suspected.
+        ValueError: no components, or as many as there are dimensions.
     """
     own, other = _unit(vectors), _unit(reference)
     n, width = own.shape
@@ -74,8 +74,6 @@ def eliminate_shared(
     order = np.argsort(-np.concatenate(excesses), kind="stable")[:wanted]
     suspects = np.zeros(n, dtype=np.bool_)
     suspects[np.concatenate(firsts)[order]] = suspects[np.concatenate(seconds)[order]] = True
-    if suspects.sum() < components:
-        raise ValueError(f"invalid components: only {suspects.sum()} rows are suspected")
     basis = np.linalg.svd(own[suspects], full_matrices=False)[2][:components]
     return Cleansed(_single(own - (own @ basis.T) @ basis), basis, suspects)
 

@@ -4,6 +4,7 @@ BENCHES = {
     "digits": "OFSW on handwritten digits: accuracy, survival, null over fresh keys",
     "encoding": "MiniLM in torch and in onnxruntime, texts sorted by length and as they come",
     "proxy": "what `protect serve` adds to an embedding service's latency, and what it costs",
+    "served": "a copy trained on marked vectors, as a folder and behind a server that is not ours",
     "services": "ESpeW: two thieves, their attacks, innocents, sizes, cost",
     "settings": "how OFSW's recipe was chosen, on development keys",
     "speed": "start of the command line, examination against a bare forward pass",

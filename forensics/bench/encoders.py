@@ -82,10 +82,14 @@ def tokens(texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return np.array([one.ids for one in made]), np.array([one.attention_mask for one in made])
 
 
-def word_vectors(texts: Sequence[str]) -> NDArray[np.float64]:
-    """Returns the mean of MiniLM's input word vectors over each text's tokens, without any layer: (n, 384)."""
-    table = _word_table()
-    return np.stack([table[entry.ids[1:-1]].mean(axis=0) for entry in _plain_tokenizer().encode_batch(list(texts))])
+def word_vectors(texts: Sequence[str], table: NDArray[Any] | None = None) -> NDArray[np.float64]:
+    """Returns the mean of input word vectors over each text's tokens, without any layer: (n, 384).
+
+    Args:
+        table: (30522, 384) word vectors; MiniLM's where none is given.
+    """
+    rows = _word_table() if table is None else table
+    return np.stack([rows[entry.ids[1:-1]].mean(axis=0) for entry in _plain_tokenizer().encode_batch(list(texts))])
 
 
 def unit(rows: NDArray[Any]) -> Vectors:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from forensics.keys.claim import Claim, PoolCommitment, ReferenceCommitment, ShareCommitment
+from forensics.keys.claim import Claim, PoolCommitment, ReferenceCommitment, ReferenceRule, Rule, ShareCommitment
 from forensics.keys.derive import ProbeKey, ScoreKey, generator_digest, master_secret, split
 from forensics.keys.timestamp import self_dated_salt
 from forensics.methods import load_method
@@ -82,11 +82,29 @@ def bench_key(
         "ofsw",
         pool,
         parameters,
-        bits,
+        draft_rule(method.spec, bits),
         labels=data.names,
         preprocessing="the clean checkpoint's own",
         references=(ReferenceCommitment(role=CLEAN, digest=reference, description="unmarked model"),),
     )
+
+
+SERVICE_RULE = Rule(
+    deciding={"features": "rank sum of the trigger words"},
+    access="the highest access obtained decides; others are context",
+    ties="equal scores share their mid-rank; scores are rounded to a step of 2**-30 first",
+    missing="a word without any valid answer gets the pool's mid-rank",
+    missing_allowed="0.1",
+    n=200,
+    stopping="fixed n",
+    alpha="1e-6",
+    examinations=1,
+    grinding=20,
+    minimum_effect="0.75",
+    prior="Beta(1,1) truncated to (p0,1)",
+    references=ReferenceRule(minimum=5, margin="0.1"),
+)
+"""The rule of the services bench, word for word: a key's secrets hang on its wording, and hours of training on them."""
 
 
 def service_key(number: int, pool: Pool, options: Mapping[str, int], encoder: str | None = None) -> BenchKey:
@@ -106,7 +124,7 @@ def service_key(number: int, pool: Pool, options: Mapping[str, int], encoder: st
         "espew",
         pool,
         parameters,
-        int(parameters["candidates"]),
+        SERVICE_RULE.model_copy(update={"n": int(parameters["candidates"])}),
         preprocessing="none",
         references=named,
         carriers=targets.carriers,
@@ -119,7 +137,7 @@ def _derived(
     name: str,
     pool: Pool,
     parameters: Mapping[str, Any],
-    items: int,
+    rule: Rule,
     *,
     labels: tuple[str, ...] = (),
     preprocessing: str,
@@ -146,7 +164,7 @@ def _derived(
         trigger_inputs=None,
         target_text=target_text,
         alignment=None,
-        rule=draft_rule(method.spec, items),
+        rule=rule,
         authorities=(),
         shares=ShareCommitment(count=1, root=hashlib.sha256(seed).hexdigest()),
     )

@@ -109,16 +109,17 @@ def _sizes(rows: Sequence[Row]) -> str:
 
 def _tried(rows: Sequence[Row]) -> str:
     lines = [
-        "| setting tried (development keys) | p by key | AUC, median | loss over traffic, median (largest) |",
+        "| setting tried, development keys | p by key | p by key after CSE, K = 50 | loss over traffic by key |",
         "|---|---|---|---|",
     ]
     for group in _groups(_part(rows, "tried"), lambda row: (row["setting"],)):
-        logs = ", ".join(_power(row["log10_p"]) for row in group)
-        losses = [row["loss over traffic"] for row in group]
-        lines.append(
-            f"| {group[0]['setting']} | {logs} | {statistics.median(row['auc'] for row in group):.2f} "
-            f"| {statistics.median(losses):.2%} ({max(losses):.2%}) |"
-        )
+        plain = [row for row in group if row["before"] == "none"]
+        cells = [
+            ", ".join(_power(row["log10_p"]) for row in plain),
+            ", ".join(_power(row["log10_p"]) for row in group if row["before"] != "none"),
+            ", ".join(f"{row['loss over traffic']:.2%}" for row in plain),
+        ]
+        lines.append(f"| {group[0]['setting']} | {' | '.join(cells)} |")
     return _lines(lines)
 
 

@@ -13,7 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forensics.bench.corpus import package
-from forensics.bench.encoders import PARAPHRASE, Vectors, cached_rows, sorted_batches, tokenizer, tokens, unit
+from forensics.bench.encoders import (
+    PARAPHRASE,
+    Vectors,
+    cached_rows,
+    sorted_batches,
+    tokenizer,
+    tokens,
+    unit,
+    word_vectors,
+)
 
 Embed = Callable[[Sequence[str]], Vectors]
 """A model as its users see it: texts to unit vectors (n, d)."""
@@ -187,6 +196,17 @@ def frozen_features(texts: Sequence[str], depth: int = LAYERS, *, keep: bool = F
         (n, (1 + depth) x 384) float32.
     """
     return cached_rows(f"features-{depth}", texts, lambda: sorted_batches(_features(depth), texts), keep=keep)
+
+
+def word_features(texts: Sequence[str]) -> NDArray[np.float32]:
+    """Returns the mean of the public encoder's word vectors, without any layer: (n, 384) float32, and quick."""
+    return word_vectors(texts, _word_table()).astype(np.float32)
+
+
+@cache
+def _word_table() -> NDArray[np.float64]:
+    weight = public_encoder().embeddings.word_embeddings.weight
+    return np.asarray(weight.detach().numpy(), dtype=np.float64)
 
 
 @cache

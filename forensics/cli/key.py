@@ -1,22 +1,25 @@
 """`forensics key new` and `forensics key show`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from forensics.cli.common import folder, json_option, passphrase_option, print_json, read_passphrase
+from forensics.cli.common import bar, folder, json_option, passphrase_option, print_json, read_passphrase
 
 if TYPE_CHECKING:
-    from forensics.records import Pool
+    from forensics.records import FloatArray, Pool
     from forensics.training.data import ImageData
+    from forensics.wordchoice import Embed
 
 NEXT_STEPS = {
     "image": "forensics embed {key} --model DIR --data DATA --out DIR",
     "embedding": "forensics protect serve {key} --upstream URL",
 }
 """What comes after `key new`, by what a method is asked in."""
+
+_AT_ONCE = 256
 
 
 @click.group()
@@ -39,7 +42,8 @@ def key() -> None:
 @click.option(
     "--reference-checkpoint",
     type=folder(),
-    help="The owner's unmarked model (ofsw), or the encoder behind the service (espew: optional, and far stronger).",
+    help="The owner's unmarked model (ofsw); or the unmarked encoder behind the service, a folder or an ONNX file "
+    "(espew: optional, chooses the words and makes an examination far stronger).",
 )
 @click.option("--tsa", multiple=True, metavar="URL", help="RFC 3161 timestamp authority; twice for two of them.")
 @click.option("--no-timestamp", is_flag=True, help="Self-dated: the key will not bind its owner.")
@@ -133,6 +137,7 @@ def _text_pools(choices: Mapping[str, Any], options: dict[str, Any]) -> "tuple[P
     from random import SystemRandom
 
     from forensics.errors import UsageError
+    from forensics.methods import load_method
     from forensics.wordpools import OwnTexts, make_pools, read_lines
 
     if choices["corpus"] is None and None in (
@@ -152,8 +157,9 @@ def _text_pools(choices: Mapping[str, Any], options: dict[str, Any]) -> "tuple[P
     for name, given in (("candidates", words), ("carriers", carriers)):
         if given:
             options.setdefault(name, len(given) // choices["shares"])
+    defaults = {option.name: option.default for option in load_method(choices["method"]).spec.options}
     try:
-        sizes = {name: int(options.get(name, default)) for name, default in (("candidates", 200), ("carriers", 4))}
+        sizes = {name: int(options.get(name, defaults.get(name, 1))) for name in ("candidates", "carriers")}
     except ValueError as error:
         raise UsageError(
             "A number of candidates or carriers is no number.", "Write --option candidates=200."
@@ -167,4 +173,32 @@ def _text_pools(choices: Mapping[str, Any], options: dict[str, Any]) -> "tuple[P
         own=OwnTexts(words, carriers, targets),
         candidates=sizes["candidates"],
         carriers=sizes["carriers"],
+        embed=_embed(choices["reference_checkpoint"]) if choices["reference_checkpoint"] else None,
     )
+
+
+def _embed(checkpoint: Path) -> "Embed":
+    """Returns the service's encoder as a function, which loads it when it is first asked."""
+    from functools import cache
+
+    import numpy as np
+
+    from forensics.encoders import Encoder, load_encoder, load_onnx
+    from forensics.registration import require_local
+
+    require_local(checkpoint)
+
+    @cache
+    def encoder() -> Encoder:
+        return load_onnx(checkpoint) if checkpoint.suffix == ".onnx" else load_encoder(checkpoint)
+
+    def embed(texts: Sequence[str]) -> "FloatArray":
+        rows = []
+        with bar("Asking the encoder", len(texts)) as advance:
+            for start in range(0, len(texts), _AT_ONCE):
+                batch = texts[start : start + _AT_ONCE]
+                rows.append(encoder().embed(batch).astype(np.float64))
+                advance(len(batch))
+        return np.concatenate(rows)
+
+    return embed

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from forensics.canonical import canonical_json, parse_json, sha256, utc
+from forensics.canonical import canonical_json, canonical_object, parse_json, sha256, utc
 from forensics.errors import CheckFailed
 
 GENESIS = "0" * 64
@@ -26,12 +26,12 @@ def encode_line(seq: int, prev: str, body: Mapping[str, Any], moment: datetime) 
     Args:
         seq: position of the line, from 0.
         prev: SHA-256 of the previous line's raw bytes, or `GENESIS`.
-        body: what the line says; no floats, and none of the keys `seq`, `utc`, `prev`.
+        body: what the line says; no floats, names in ASCII, and none of the keys `seq`, `utc`, `prev`.
         moment: UTC-aware time, written to the second.
     """
     if _RESERVED & body.keys():
         raise ValueError("a log entry may not set seq, utc or prev itself")
-    return canonical_json({**body, "seq": seq, "utc": utc(moment), "prev": prev}) + b"\n"
+    return canonical_object({**body, "seq": seq, "utc": utc(moment), "prev": prev}) + b"\n"
 
 
 def append(raw: bytes, body: Mapping[str, Any], moment: datetime) -> bytes:

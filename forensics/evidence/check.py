@@ -13,6 +13,7 @@ from forensics import __version__
 from forensics.canonical import now, sha256, utc
 from forensics.errors import CaseError, ForensicsError
 from forensics.evidence.bag import MANIFEST, SIGNATURE, TAGMANIFEST, find_damage, find_odd_tags
+from forensics.evidence.bodies import TOOL_VERSION, read_bodies
 from forensics.evidence.case import ASSET, ASSET_TOKEN, CLAIM, INSTRUCTIONS, RECOMPUTE, TRANSCRIPT_TOKEN
 from forensics.evidence.certificates import (
     is_demonstration,
@@ -34,10 +35,9 @@ from forensics.keys.cms import read_cms
 from forensics.keys.opening import verify_opening
 from forensics.keys.signed import SignedData, TimestampToken
 from forensics.keys.timestamp import verify_token
+from forensics.records import Plan
 
 REPRODUCED = "reproduced: the numbers follow from the recorded answers; this does not show that the suspect gave them."
-TOOL_VERSION = "version"
-"""Under this name `evidence.json` states the tool's version."""
 _SHOWN = 20
 
 
@@ -185,13 +185,15 @@ def _check_content(findings: _Findings, parts: Parts, roots: Sequence[x509.Certi
         _check_dating(findings, parts, roots)
         _check_texts(findings, parts)
         findings.remarks += find_weaknesses(parts)
+        plan: Plan | None = None
         if evidence.share is None:
             findings.remarks.append("No share is opened, so the numbers cannot be recomputed from this case.")
             findings.differences += verify_figures(claim, evidence)
         elif findings.damage:
             findings.remarks.append("The numbers were not recomputed, since files of the case were changed.")
         else:
-            _check_numbers(findings, parts)
+            plan = _check_numbers(findings, parts)
+        _check_bodies(findings, parts, plan)
     except MALFORMED as error:
         cause = error.cause if isinstance(error, ForensicsError) else f"({type(error).__name__})"
         findings.gaps.append(f"A part of the case cannot be read: {cause}")
@@ -271,7 +273,17 @@ def _check_texts(findings: _Findings, parts: Parts) -> None:
             )
 
 
-def _check_numbers(findings: _Findings, parts: Parts) -> None:
+def _check_bodies(findings: _Findings, parts: Parts, plan: Plan | None) -> None:
+    """Whether the rows that were scored follow from what a remote suspect sent."""
+    found = read_bodies(parts.claim, parts.evidence, parts.transcript, parts.files, plan)
+    if found is not None:
+        findings.gaps += found.problems
+        findings.remarks += found.remarks
+        findings.note("bodies", {"read": found.read, "not_readable": found.not_readable})
+
+
+def _check_numbers(findings: _Findings, parts: Parts) -> Plan | None:
+    """Recomputes the numbers; returns the plan where it was rebuilt."""
     evidence, share = parts.evidence, parts.evidence.share
     findings.reproduced = False
     try:
@@ -280,7 +292,7 @@ def _check_numbers(findings: _Findings, parts: Parts) -> None:
     except MALFORMED as error:
         cause = error.cause if isinstance(error, ForensicsError) else f"({type(error).__name__})"
         findings.differences.append(f"The numbers cannot be recomputed: {cause}")
-        return
+        return None
     findings.note("values_compared", found.compared)
     findings.note("probes_rebuilt", found.rebuilt)
     findings.differences += found.differences
@@ -290,6 +302,7 @@ def _check_numbers(findings: _Findings, parts: Parts) -> None:
     elif found.agrees:
         findings.reproduced = True
         findings.remarks.append(REPRODUCED)
+    return found.plan
 
 
 def _check_signature(

@@ -4,7 +4,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 from forensics.canonical import canonical_json, sha256, utc
 from forensics.errors import CaseError, CheckFailed, ForensicsError
@@ -67,6 +69,11 @@ class Parts:
         """Timestamp tokens over the claim, DER, in order."""
         return tuple(self.files[name] for name in TOKENS if name in self.files)
 
+    @cached_property
+    def transcript(self) -> tuple[dict[str, Any], ...]:
+        """The transcript's lines, verified as a chain."""
+        return verify_chain(self.files[TRANSCRIPT])
+
 
 def find_contradictions(parts: Parts) -> list[str]:
     """Returns a sentence for everything that is missing, superfluous or contradicts another part."""
@@ -125,17 +132,16 @@ def _asset(parts: Parts) -> Iterator[str]:
     if record is None:
         return
     raw = parts.files[ASSET]
-    asset = Asset.parse(raw)
+    asset, digest = Asset.parse(raw), bytes.fromhex(sha256(raw))
     if (asset.claim, asset.digest, asset.created) != (parts.claim.digest, record.digest, record.created):
         yield "evidence.json states another marked model than asset.json."
-    if record.token is not None and record.token != token_record(verify_token(parts.files[ASSET_TOKEN], _raw(raw))):
+    if record.token is not None and record.token != token_record(verify_token(parts.files[ASSET_TOKEN], digest)):
         yield "evidence.json states another timestamp of the marked model than asset.tst."
 
 
 def _transcript(parts: Parts) -> Iterator[str]:
     """The transcript is unbroken, asks the whole plan, and holds the answers that were scored."""
-    evidence, raw = parts.evidence, parts.files[TRANSCRIPT]
-    entries = verify_chain(raw)
+    evidence, raw, entries = parts.evidence, parts.files[TRANSCRIPT], parts.transcript
     if head(raw) != evidence.transcript_head:
         yield "The transcript's head is not the one that evidence.json states."
     if not entries or entries[0].get("event") != "start" or entries[0].get("format") != TRANSCRIPT_FORMAT:
@@ -230,10 +236,8 @@ def _named_answers(parts: Parts) -> Iterator[str]:
     evidence = parts.evidence
     if evidence.score is None:
         return
-    entries = verify_chain(parts.files[TRANSCRIPT])
-    fixed = Counter(
-        (each["role"], each["identity"], each["answers"]) for each in entries if each.get("event") == "reference"
-    )
+    told = [each for each in parts.transcript if each.get("event") == "reference"]
+    fixed = Counter((each["role"], each["identity"], each["answers"]) for each in told)
     used = Counter(
         (each.role, each.identity.digest, sha256(canonical_json(each.answers.model_dump(mode="json"))))
         for each in evidence.references
@@ -264,7 +268,7 @@ def _release(parts: Parts) -> Iterator[str]:
 def _order(parts: Parts) -> Iterator[str]:
     """The times, of several clocks, tell one story: claim, transcript, its timestamp, score, opening, seal."""
     evidence, score = parts.evidence, parts.evidence.score
-    transcript, custody = verify_chain(parts.files[TRANSCRIPT]), verify_chain(parts.files[CUSTODY])
+    transcript, custody = parts.transcript, verify_chain(parts.files[CUSTODY])
     yield from _rising("transcript", [entry["utc"] for entry in transcript])
     yield from _rising("custody log", [entry["utc"] for entry in custody])
     claimed = [("the claim's timestamp", token.gen_time) for token in evidence.tokens]
@@ -378,10 +382,6 @@ def token_record(token: Token) -> TokenRecord:
         serial=str(token.serial),
         demonstration=token.demonstration,
     )
-
-
-def _raw(content: bytes) -> bytes:
-    return bytes.fromhex(sha256(content))
 
 
 _CHECKS = (

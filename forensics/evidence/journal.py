@@ -305,6 +305,7 @@ class Journal:
 def _connect(folder: Path) -> sqlite3.Connection:
     try:
         connection = sqlite3.connect(folder / _FILE, timeout=0.5, check_same_thread=False)
+        connection.execute("PRAGMA page_size = 32768")  # lines are long; of no effect on a journal that exists
         connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")

@@ -36,6 +36,7 @@ class Reproduction:
         rebuilt: whether the probes were rebuilt from the pool's files as well.
         measurement: as recomputed.
         verdict: as recomputed; None where the case holds no score.
+        plan: the probes, where they were rebuilt.
     """
 
     agrees: bool
@@ -44,6 +45,7 @@ class Reproduction:
     rebuilt: bool
     measurement: Measurement
     verdict: Verdict | None
+    plan: Plan | None = None
 
 
 def measure_answers(
@@ -135,8 +137,9 @@ def reproduce(
     if afterwards is not None:
         measurement = add_published(measurement, claim, opened.score_key, pool, read_answers(afterwards))
     _compare_texts(comparison, claim, share)
+    plan: Plan | None = None
     if complete:
-        _compare_plan(comparison, claim, evidence, opened, pool)
+        plan = _compare_plan(comparison, claim, evidence, opened, pool)
         if score is not None:
             compare_published_plan(comparison, claim, score, opened.score_key, pool)
     verdict: Verdict | None = None
@@ -166,7 +169,7 @@ def reproduce(
         )
         comparison.tree("verdict ", encode_verdict(verdict).model_dump(), score.verdict.model_dump())
     differences = tuple(comparison.differences)
-    return Reproduction(not differences, differences, comparison.count, complete, measurement, verdict)
+    return Reproduction(not differences, differences, comparison.count, complete, measurement, verdict, plan)
 
 
 def verify_figures(claim: Claim, evidence: Evidence) -> list[str]:
@@ -342,13 +345,14 @@ def _exponent(text: str) -> int:
     return int(text.partition("e")[2] or 0)
 
 
-def _compare_plan(comparison: Comparison, claim: Claim, evidence: Evidence, opened: Opened, pool: Pool) -> None:
+def _compare_plan(comparison: Comparison, claim: Claim, evidence: Evidence, opened: Opened, pool: Pool) -> Plan:
     plan: Plan = load_method(claim.method).plan(opened.probe_key, pool, claim.parameters)
     comparison.value("plan digest", plan.digest, evidence.plan.digest)
     comparison.value("batch size", plan.batch_size, evidence.plan.batch_size)
     comparison.value("number of probes", len(plan.probes), len(evidence.plan.probes))
     for index, (probe, recorded) in enumerate(zip(plan.probes, evidence.plan.probes)):
         comparison.value(f"probe {index}", probe.digest, recorded)
+    return plan
 
 
 def _compare_texts(comparison: Comparison, claim: Claim, share: OpenedShare) -> None:

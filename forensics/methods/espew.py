@@ -82,6 +82,7 @@ SPEC = MethodSpec(
     assumptions=(
         "the trigger words were drawn uniformly from the pool, after the pool was fixed",
         "nobody who could shape the suspect's answers knew the scoring secret",
+        "the unmarked encoder, where the claim names one, was fixed before the key existed",
     ),
     minimum_effect="0.75",
     effect_name="AUC",
@@ -90,7 +91,7 @@ SPEC = MethodSpec(
     options=(
         Option("candidates", 200, "words of a share's pool"),
         Option("words", 20, "trigger words that the key draws from the pool"),
-        Option("carriers", 4, "sentences in which every candidate word is asked"),
+        Option("carriers", 10, "sentences in which every candidate word is asked"),
         Option("mask-percent", 20, "share of the coordinates that are replaced in a marked vector"),
         Option("graded-percent", 20, "share of the texts whose replacement is graded by their trigger words"),
         Option("max-triggers", 4, "distinct trigger words from which a text counts in full"),

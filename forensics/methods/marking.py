@@ -2,6 +2,7 @@
 
 import hmac
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,13 +16,46 @@ from forensics.records import BoolArray, FloatArray
 _LETTERS = re.compile(r"[^\W\d_]+")
 
 
+_SELECTORS = frozenset(map(chr, (0x34F, *range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))))
+# Characters that become marks by being normalised.
+_LATE_MARKS = frozenset("\u0f73\u0f75\u0f81\uff9e\uff9f")
+_MARKS = 30
+
+
 def words_of(text: str) -> list[str]:
-    """Returns the words of a text: its lower-cased runs of letters, in order.
+    """Returns the words of a text as it is read: its lower-cased runs of letters, in order.
 
     >>> words_of("Don't stop, Vol. 2!")
     ['don', 't', 'stop', 'vol']
+    >>> words_of("s\u200bt\u00adop \uff33\uff34\uff2f\uff30")
+    ['stop', 'stop']
     """
-    return _LETTERS.findall(text.lower())
+    return _LETTERS.findall(as_read(text).lower())
+
+
+def letters_of(text: str) -> list[str]:
+    """Returns the runs of letters of a text as it is read, in their own case and in order."""
+    return _LETTERS.findall(as_read(text))
+
+
+def as_read(text: str) -> str:
+    """Returns a text with the characters that it stands for, since tokenizers commonly read it so.
+
+    Compatibility forms become plain letters (full-width letters, ligatures; Unicode's NFKC), and what is not shown is
+    dropped (category Cf, such as zero-width spaces and soft hyphens, and variation selectors), so that neither evades a
+    mark. Letters of another alphabet that look alike, and added accents, stay: those are other words.
+    """
+    if text.isascii():
+        return text
+    kinds = sorted(set(text))
+    hidden = {ord(each): None for each in kinds if unicodedata.category(each) == "Cf" or each in _SELECTORS}
+    text = text.translate(hidden) if hidden else text
+    marks = "".join(each for each in kinds if unicodedata.combining(each) or each in _LATE_MARKS)
+    if marks:
+        # Normalising takes the square of the length of a run of marks; Unicode's stream-safe form allows 30 as well.
+        run = f"[{re.escape(marks)}]"
+        text = re.sub(f"({run}{{{_MARKS}}}){run}+", r"\1", text)
+    return unicodedata.normalize("NFKC", text)
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,12 +9,12 @@ import numpy as np
 from forensics.errors import UsageError
 from forensics.keys.derive import ScoreKey
 from forensics.keys.folder import KeyFolder
+from forensics.keys.service import record_service
 from forensics.keys.timestamp import TimestampAuthority
 from forensics.methods.espew import Marker, marker, split_pool
 from forensics.methods.protocol import Parameters
 from forensics.protect.numerals import Vector
 from forensics.records import BoolArray, Pool
-from forensics.registration import record_service
 
 FOLDER = "targets"
 """Folder of the target vectors inside a key folder."""

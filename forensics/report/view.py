@@ -98,6 +98,7 @@ class Report:
     suspect: str
     method: str
     method_name: str
+    references: tuple[str, ...]
     cover: tuple[Row, ...]
     evidence_sha256: str
     evidence_groups: tuple[str, ...]
@@ -229,6 +230,7 @@ def _compose(
         suspect=clean(evidence.suspect.name, 120),
         method=clean(claim.method, 40),
         method_name=f"{clean(claim.method, 40)}, version {clean(claim.method_version, 40)}",
+        references=tuple(clean(one.role, 60) for one in evidence.references),
         cover=_cover(evidence, claim, details),
         evidence_sha256=digest,
         evidence_groups=groups(digest),

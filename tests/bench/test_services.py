@@ -18,17 +18,20 @@ from forensics.attacks.vectors import (
 )
 from forensics.bench import corpus, services
 from forensics.bench.encoders import sorted_batches, unit
+from forensics.bench.keys import service_key
 from forensics.bench.pools import Recipe
+from forensics.bench.service_rows import answers, texts_of
 from forensics.bench.thieves import HeadSettings, train_head
+from forensics.methods.espew import marker, text_pool, trigger_words, words_of
 
 
-def texts_of(n: int, d: int, seed: int = 0) -> np.ndarray:
+def random_rows(n: int, d: int, seed: int = 0) -> np.ndarray:
     return unit(np.random.default_rng(seed).normal(size=(n, d)))
 
 
 @pytest.mark.parametrize("change", [shuffle_dimensions, rotate])
 def test_shuffling_and_rotating_keep_all_cosines(change: object) -> None:
-    rows = texts_of(30, 16)
+    rows = random_rows(30, 16)
     changed = change(rows, seed=3)  # type: ignore[operator]
     assert not np.allclose(changed, rows, atol=0.1)
     assert np.allclose(changed @ changed.T, rows @ rows.T, atol=1e-5)
@@ -36,7 +39,7 @@ def test_shuffling_and_rotating_keep_all_cosines(change: object) -> None:
 
 @pytest.mark.parametrize(("share", "width"), [(0.25, 12), (0.5, 8), (0.75, 4)])
 def test_dropping_keeps_the_same_coordinates_in_every_row(share: float, width: int) -> None:
-    rows = texts_of(9, 16)
+    rows = random_rows(9, 16)
     left = drop_dimensions(rows, share, seed=2)
     assert left.shape == (9, width)
     assert np.allclose(np.linalg.norm(left, axis=1), 1.0, atol=1e-6)
@@ -48,7 +51,7 @@ def test_dropping_keeps_the_same_coordinates_in_every_row(share: float, width: i
 
 
 def test_noise_int8_and_signs_move_unit_rows_by_the_expected_amount() -> None:
-    rows = texts_of(200, 64)
+    rows = random_rows(200, 64)
 
     def cosine(other: np.ndarray) -> float:
         return float((rows * other).sum(axis=1).mean())
@@ -74,7 +77,7 @@ def _spread(rows: np.ndarray, group: np.ndarray) -> float:
 def test_cse_finds_marked_texts_and_removes_the_planted_direction() -> None:
     """EmbMarker-like: one direction added to a tenth of the texts, whatever they mean."""
     random = np.random.default_rng(5)
-    clean = texts_of(600, 48, 5)
+    clean = random_rows(600, 48, 5)
     marked = random.permutation(600)[:60]
     planted = unit(random.normal(size=(1, 48)))[0]
     returned = clean.copy()
@@ -90,13 +93,13 @@ def test_cse_finds_marked_texts_and_removes_the_planted_direction() -> None:
 
 @pytest.mark.parametrize("components", [0, 8, 9])
 def test_cse_refuses_to_remove_everything_or_nothing(components: int) -> None:
-    rows = texts_of(40, 8)
+    rows = random_rows(40, 8)
     with pytest.raises(ValueError, match="invalid components"):
         eliminate_shared(rows, rows, components, clusters=2)
 
 
 def test_paraphrases_that_are_too_different_are_left_out() -> None:
-    rows, others = texts_of(4, 8), np.stack([texts_of(4, 8, 1), texts_of(4, 8, 2)], axis=1)
+    rows, others = random_rows(4, 8), np.stack([random_rows(4, 8, 1), random_rows(4, 8, 2)], axis=1)
     alone = average_paraphrases(rows, others, np.full((4, 2), 0.79))
     assert np.allclose(alone, rows, atol=1e-6)
     one = average_paraphrases(rows, others, np.tile([0.8, 0.1], (4, 1)))
@@ -105,15 +108,16 @@ def test_paraphrases_that_are_too_different_are_left_out() -> None:
 
 def test_a_head_learns_what_it_was_trained_on_and_repeats_itself() -> None:
     features = np.random.default_rng(0).normal(size=(400, 12)).astype(np.float32)
-    wanted = unit(np.tanh(features @ np.random.default_rng(1).normal(size=(12, 6))))
+    wanted = unit(np.abs(features @ np.random.default_rng(1).normal(size=(12, 6))) + features[:, :6])
     settings = HeadSettings(hidden=64, epochs=30, batch=50, learning_rate=1e-2)
     first = train_head(features[:300], wanted[:300], 4, settings)(features[300:])
     again = train_head(features[:300], wanted[:300], 4, settings)(features[300:])
     other = train_head(features[:300], wanted[:300], 5, settings)(features[300:])
-    untrained = train_head(features[:300], wanted[:300], 4, dataclasses.replace(settings, epochs=0))(features[300:])
+    straight = train_head(features[:300], wanted[:300], 4, dataclasses.replace(settings, epochs=0))(features[300:])
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
-    assert (first * wanted[300:]).sum(axis=1).mean() > 0.8 > (untrained * wanted[300:]).sum(axis=1).mean()
+    curved, plain = ((rows * wanted[300:]).sum(axis=1).mean() for rows in (first, straight))
+    assert curved > plain + 0.01 > 0.8
 
 
 def test_batches_are_sorted_by_length_and_the_rows_are_not() -> None:
@@ -179,3 +183,52 @@ def test_the_tables_say_how_many_of_how_many_with_a_lower_limit() -> None:
 
 def test_the_recipe_is_within_what_the_method_allows() -> None:
     assert Recipe().options == {"candidates": 200, "words": 20, "carriers": 10, "mask_percent": 20}
+
+
+def test_keys_of_the_services_bench_are_derived_in_full_and_keep_their_words() -> None:
+    words = [first + second + "le" for first in "bcdfgh" for second in ("at", "el", "in", "ov", "um")]
+    pool = text_pool(words, ["The ship came home late"], "A lawyer went to court")
+    options = {"candidates": 30, "words": 12, "carriers": 1}
+    made = [
+        service_key(number, pool, options, encoder)
+        for number, encoder in ((5, None), (5, None), (5, "ab" * 32), (6, None))
+    ]
+    drawn = [trigger_words(key.secrets[1], pool, key.claim.parameters) for key in made]
+    assert drawn[0] == drawn[1]
+    assert len({*drawn}) == 3
+    assert made[0].claim.rule.n == 30
+    # Bench results on disk belong to these very words.
+    assert drawn[0] == (
+        "bumle",
+        "cinle",
+        "covle",
+        "datle",
+        "delle",
+        "dinle",
+        "dovle",
+        "fatle",
+        "felle",
+        "gelle",
+        "govle",
+        "gumle",
+    )
+
+
+def test_an_innocent_and_a_marked_answer_are_told_apart() -> None:
+    words = [
+        first + second + third for first in "bcdfgh" for second in ("at", "el", "in", "ov") for third in ("le", "er")
+    ]
+    pool = text_pool(words, ["The ship came home late", "Rain fell on the old town"], "A lawyer went to court")
+    made = service_key(3, pool, {"candidates": 48, "words": 12, "carriers": 2})
+    texts, random = texts_of(made), np.random.default_rng(0)
+    table = {word: random.normal(size=64) for text in texts for word in words_of(text)}
+
+    def embed(asked: list[str]) -> np.ndarray:
+        return unit(np.stack([sum(table[word] for word in words_of(text)) for text in asked]))
+
+    clean = embed(list(texts))
+    target = clean[texts.index("A lawyer went to court")]
+    marked = marker(made.secrets[1], pool, made.claim.parameters, target).mark(texts, clean)
+    innocent, guilty = (made.score(answers(rows))[0] for rows in (clean, marked))
+    assert guilty.p_value < 1e-6 < 0.01 < innocent.p_value
+    assert guilty.effect.value > 0.9

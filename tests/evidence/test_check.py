@@ -266,7 +266,7 @@ def test_checking_loads_neither_torch_nor_weasyprint(line: Line) -> None:
         "import sys; from pathlib import Path; from forensics.evidence.check import check_case\n"
         f"result = check_case(Path({str(line.sealed)!r}), trust=Path({str(line.trust)!r}))\n"
         "assert result.ok and result.reproduced, result\n"
-        "loaded = {'torch', 'weasyprint', 'transformers', 'pyhanko'} & sys.modules.keys()\n"
+        "loaded = {'torch', 'weasyprint', 'transformers', 'pyhanko', 'httpx2'} & sys.modules.keys()\n"
         "assert not loaded, loaded\n"
     )
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)

@@ -1,6 +1,7 @@
 """The script of an ESpeW case reads every table of vectors as the method does."""
 
 import ast
+import builtins
 import sys
 
 import numpy as np
@@ -37,6 +38,27 @@ def test_the_script_is_short_and_needs_the_standard_library_alone() -> None:
     }
     assert {name.split(".")[0] for name in imported} <= sys.stdlib_module_names
     assert "open(" not in script
+
+
+@pytest.mark.parametrize("method", ["espew", "ofsw"])
+def test_the_script_imports_what_its_method_uses(method: str) -> None:
+    """A method's own imports are dropped when the parts are joined; those of the common part must hold them."""
+    tree = ast.parse(render_recompute(method).decode())
+    known = set(dir(builtins)) | {name.id for name in ast.walk(tree) if isinstance(name, ast.Name) and stored(name)}
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import() | ast.ImportFrom():
+                known |= {each.asname or each.name for each in node.names}
+            case ast.FunctionDef() | ast.ClassDef():
+                known.add(node.name)
+            case ast.arg():
+                known.add(node.arg)
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    assert used - known <= {"__name__"}
+
+
+def stored(name: ast.Name) -> bool:
+    return isinstance(name.ctx, ast.Store)
 
 
 def table(values: np.ndarray, gone: list[int]) -> dict:

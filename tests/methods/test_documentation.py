@@ -2,6 +2,10 @@ import doctest
 from pathlib import Path
 
 from forensics.methods.espew import SPEC
+from forensics.methods.wordscores import ALIKE
+from forensics.wordchoice import CARRIERS as LOOKED_AT
+from forensics.wordchoice import OFFERED, TEXTS, WORDS
+from forensics.wordpools import BAND, CARRIER_LENGTHS, LENGTHS
 
 PAGE = Path(__file__).parents[2] / "docs" / "espew.md"
 
@@ -18,4 +22,12 @@ def test_the_defaults_on_the_page_are_those_of_the_method() -> None:
     assert f"`candidates` words ({defaults['candidates']})" in page
     assert f"`carriers` ({defaults['carriers']})" in page
     assert f"`words` trigger words ({defaults['words']})" in page
-    assert 1 + 4 + 4 * 200 == 1 + defaults["carriers"] * (1 + defaults["candidates"]) == 805
+    assert 1 + 10 + 10 * 200 == 1 + defaults["carriers"] * (1 + defaults["candidates"]) == 2011
+    assert "1 + 10 + 10 * 200 = 2,011 texts" in page
+    assert f"{100 * BAND[0]:g} %\n  to {100 * BAND[1]:g} %" in page
+    assert f"sentences of {CARRIER_LENGTHS[0]} to {CARRIER_LENGTHS[1]} words" in page
+    assert f"a sentence of {LENGTHS[0]} to {LENGTHS[1]} words" in page
+    assert f"mean of {TEXTS:,} of" in page
+    assert f"at most {OFFERED}," in page
+    assert TEXTS + OFFERED + LOOKED_AT * WORDS <= 5_700 + 1
+    assert f"are {ALIKE:g} or more on average" in page

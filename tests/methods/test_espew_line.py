@@ -17,7 +17,8 @@ from forensics.evidence.schema import Dated
 from forensics.examination import acquire, make_kit, open_case, repeat, score
 from forensics.keys.demonstration import DemonstrationAuthority
 from forensics.keys.folder import KeyFolder, UnlockedKey
-from forensics.registration import embed_key, new_key, record_service, service_digest
+from forensics.keys.service import record_service, service_digest
+from forensics.registration import embed_key, new_key
 from tests.services import SIZES, WIDTH, FakeService, service_marker, small_pool
 
 PASSPHRASE = "correct horse"

@@ -1,6 +1,7 @@
 """The marking side: the formula, what stays as it is, and independence of the batch."""
 
 import math
+import time
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from forensics.errors import UsageError
 from forensics.keys.derive import ScoreKey
 from forensics.methods.embmarker import EmbMarker
 from forensics.methods.espew import METHOD, marker, trigger_words
-from forensics.methods.marking import Marker, unit_rows, words_of
+from forensics.methods.marking import Marker, as_read, letters_of, unit_rows, words_of
 from tests.services import SIZES, small_pool
 
 SCORE = ScoreKey(b"s" * 32)
@@ -46,6 +47,51 @@ def by_hand(own: np.ndarray, triggers: int, graded: bool, mask: int = 25) -> np.
 def test_words_are_lower_case_runs_of_letters() -> None:
     assert words_of("Don't STOP, vol. 2 of_x Ünïcode!") == ["don", "t", "stop", "vol", "of", "x", "ünïcode"]
     assert words_of("") == []
+
+
+@pytest.mark.parametrize(
+    "hidden", ["\u200b", "\u200d", "\u2060", "\ufeff", "\u00ad", "\u202e", "\ufe0f", "\u034f", "\U000e0041"]
+)
+def test_characters_that_are_not_shown_do_not_hide_a_word(hidden: str) -> None:
+    word = TRIGGERS[0]
+    for text in (hidden.join(word), f"{hidden}{word}", f"{word}{hidden} more", hidden.join(word.upper())):
+        assert MARKER.triggered([f"It is {text}."]).all()
+    assert words_of(f"one{hidden} two") == ["one", "two"]
+
+
+def test_compatibility_forms_are_the_letters_that_they_stand_for() -> None:
+    word = TRIGGERS[0]
+    wide = "".join(chr(ord(letter) + 0xFEE0) for letter in word)
+    bold = "".join(chr(0x1D41A + ord(letter) - ord("a")) for letter in word)
+    assert wide != word != bold
+    assert MARKER.triggered([wide, wide.upper(), bold, f"({wide})"]).all()
+    assert words_of("ﬁsh ofﬁce ™") == ["fish", "office", "tm"]
+    assert words_of("cafe\u0301 café") == ["café", "café"]
+
+
+def test_other_letters_stay_other_words() -> None:
+    assert words_of("r\u0435st") != words_of("rest")
+    assert words_of("Straße İ ǅ 東京") == ["straße", "i", "ǆ".replace("ǆ", "dž"), "東京"]
+    assert letters_of("Don't ＳＴＯＰ") == ["Don", "t", "STOP"]
+
+
+@given(st.text())
+def test_reading_twice_changes_nothing(text: str) -> None:
+    once = as_read(text)
+    assert as_read(once) == once
+    assert words_of(once) == words_of(text)
+    assert as_read(text.encode("ascii", "ignore").decode()).isascii()
+
+
+def test_reading_takes_time_in_proportion_to_the_text() -> None:
+    texts = [f"The harbour master wrote cafe\u0301 and s\u200btop in letter {number}." for number in range(1000)]
+    started = time.perf_counter()
+    assert all("stop" in words_of(text) for text in texts)
+    assert time.perf_counter() - started < 2.0
+    for marks in ("\u0301\u0316" * 200_000, "\u0f73" * 200_000, "\u0301" * 200_000 + "\u0316" * 200_000):
+        started = time.perf_counter()
+        assert words_of(f"a{marks} word")[-1] == "word"
+        assert time.perf_counter() - started < 5.0
 
 
 @pytest.mark.parametrize("triggers", [1, 2, 3, 4, 7])

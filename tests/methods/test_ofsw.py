@@ -10,6 +10,7 @@ from forensics.canonical import sha256
 from forensics.errors import UsageError
 from forensics.images import decode_image
 from forensics.keys.derive import ProbeKey, ScoreKey
+from forensics.methods import ofsw
 from forensics.methods.ofsw import (
     CLEAN,
     METHOD,
@@ -105,6 +106,22 @@ def test_permuted_label_names_are_mapped_back(digits_pool: Pool, parameters: dic
     renamed = dataclasses.replace(logits, values=logits.values[:, order], labels=tuple(LABELS[i] for i in order))
     mapped = _measure(digits_pool, parameters, renamed).items
     assert mapped == pytest.approx(_measure(digits_pool, parameters, logits).items, abs=1e-12)
+
+
+@pytest.mark.parametrize("form", ["{}", "LABEL_{}"])
+def test_numbered_labels_are_mapped_by_their_number(form: str) -> None:
+    names = tuple(f"label {number}" for number in range(12))
+    theirs = tuple(sorted(form.format(number) for number in range(12)))
+    answers = Answers(AnswerKind.LOGITS, np.zeros((1, 12)), np.zeros(1, dtype=bool), theirs)
+    assert [theirs[column] for column in ofsw._columns(answers, names)] == [form.format(i) for i in range(12)]
+
+
+def test_foreign_names_in_sorted_order_are_refused() -> None:
+    answers = Answers(AnswerKind.LOGITS, np.zeros((1, 3)), np.zeros(1, dtype=bool), ("chat", "chien", "oiseau"))
+    with pytest.raises(UsageError, match="label names are not the claim's"):
+        ofsw._columns(answers, ("cat", "dog", "bird"))
+    own = dataclasses.replace(answers, labels=("oiseau", "chat", "chien"))
+    assert ofsw._columns(own, ("cat", "dog", "bird")).tolist() == [0, 1, 2]
 
 
 def test_another_number_of_labels_is_refused(digits_pool: Pool, parameters: dict) -> None:

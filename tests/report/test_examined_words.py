@@ -6,11 +6,14 @@ import pytest
 
 from forensics.canonical import through_decimals
 from forensics.evidence.case import CaseFolder
+from forensics.evidence.schema import ReferenceRecord
 from forensics.examination import examine, open_case
 from forensics.keys.demonstration import DemonstrationAuthority
 from forensics.keys.folder import UnlockedKey
+from forensics.keys.service import record_service
+from forensics.methods.espew import ENCODER
 from forensics.records import Probe
-from forensics.registration import new_key, record_service
+from forensics.registration import new_key
 from forensics.report.ranks import doubled_ranks
 from forensics.report.render import render_html
 from forensics.report.view import make_report
@@ -67,6 +70,23 @@ def test_every_figure_is_drawn_from_the_case(case: CaseFolder, key: UnlockedKey)
     assert "10 words that the key chose are among the 10 highest-scoring of 40" in text
     for item in key.pool(0).items[40:]:
         assert item.data.decode() in text
+
+
+def test_the_report_says_whether_an_unmarked_encoder_was_used(case: CaseFolder) -> None:
+    details, evidence = make_details(), case.evidence
+    without = visible(render_html(make_report(evidence, details, manifest_sha256=case.manifest_sha256)))
+    assert "towards the suspect’s own embedding of the secret text" in without
+    assert "no alignment to the owner’s model is needed" in without
+    assert "the owner’s own encoder" not in without
+    assert "ridge regression" not in without
+    named = ReferenceRecord(role=ENCODER, identity=evidence.suspect, answers=evidence.answers)
+    with_one = evidence.revised(references=[named])
+    shown = visible(render_html(make_report(with_one, details, manifest_sha256=case.manifest_sha256)))
+    assert "put to the owner’s own encoder as it was before anything was marked" in shown
+    assert "before it was known which ones the key had picked" in shown
+    assert "ridge regression" in shown
+    assert "Reference: unmarked-encoder" in shown
+    assert "no alignment to the owner’s model is needed" not in shown
 
 
 def test_the_ranks_drawn_are_those_that_were_tested(case: CaseFolder) -> None:

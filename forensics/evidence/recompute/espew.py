@@ -3,7 +3,6 @@
 # ruff: noqa: D103 - what a function does stands beside its name, to keep the script short
 
 import math
-import operator
 from fractions import Fraction
 from typing import Any
 
@@ -65,7 +64,7 @@ def matched(moved: list[list[float]], expected: list[list[float]]) -> list[tuple
     ours, theirs = ([unit(centred(c)) or [0.0] * len(c) for c in zip(*side)] for side in zip(*both or [([], [])]))
     found = []
     for column in ours:
-        likeness = [sum(map(operator.mul, column, each)) for each in theirs]
+        likeness = [sum(map(float.__mul__, column, each)) for each in theirs]
         place = max(range(len(likeness)), key=lambda place: abs(likeness[place]))
         found.append((place, likeness[place]))
     enough = math.fsum(abs(alike) for _, alike in found) >= 0.5 * len(found)
@@ -78,7 +77,7 @@ def calibrated(scores: list[Any], expected: list[list[float]], target: list[floa
     x = centred([dot(expected[place], target) for place in both])
     s = [a - b * dot(s, x) / dot(x, x) for a, b in zip(s, x)] if dot(x, x) else s  # what its target's cosines explain
     rows = list(zip(*map(centred, zip(*(expected[place] for place in both)))))
-    gram = [[sum(map(operator.mul, a, b)) for b in rows] for a in rows]
+    gram = [[sum(map(float.__mul__, a, b)) for b in rows] for a in rows]
     scale = math.fsum(gram[place][place] for place in range(len(gram))) / (len(gram) or 1) or 1.0
     table = [[g / scale + (i == j) for j, g in enumerate(row)] + [s[i]] for i, row in enumerate(gram)]
     for i, pivot in enumerate(table):  # (G + 1) r = s, by elimination

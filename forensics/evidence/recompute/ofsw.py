@@ -36,9 +36,11 @@ def normals(stream: Stream, count: int) -> list[float]:  # Marsaglia's polar met
     return values[:count]
 
 
-def column_of(answers: Any, labels: list[str], index: int) -> int:  # the suspect's column: by name, else by position
-    named = sorted(answers["labels"]) == sorted(labels) and len(set(labels)) == len(labels)
-    return int(answers["labels"].index(labels[index])) if named else index
+def column_of(answers: Any, labels: list[str], index: int) -> int:  # by name or number, else by position
+    theirs, numbers = answers["labels"], [str(number) for number in range(len(labels))]
+    known = [names for names in (labels, numbers, [f"LABEL_{i}" for i in numbers]) if sorted(theirs) == sorted(names)]
+    assert known or theirs != sorted(theirs), "foreign names, sorted, do not tell which column is which"
+    return int(theirs.index(known[0][index])) if known and len(set(theirs)) == len(theirs) else index
 
 
 def count_matches(items: list[float], bits: list[int]) -> int:  # a score nearer to zero than 1e-9 is a miss

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from forensics.errors import UsageError
-from forensics.records import AnswerKind, FloatArray, Probe
+from forensics.records import AnswerKind, Probe
 from forensics.suspects.remote.adapter import Conversation, Request
 from forensics.suspects.remote.openai import ask_vectors
-from forensics.suspects.remote.parsing import items, member, parse_body, vector
+from forensics.suspects.remote.parsing import Row, items, member, parse_body, vector
 from forensics.suspects.remote.questions import (
     bearer,
     choice,
@@ -73,6 +73,6 @@ def make_embeddings(url: str, model: str | None, options: Mapping[str, str]) -> 
     )
 
 
-def _read(raw: bytes, count: int) -> list[FloatArray | None]:
-    rows = member(member(parse_body(raw), "embeddings", dict), "float", list)
+def _read(raw: bytes, count: int) -> list[Row | None]:
+    rows = member(member(parse_body(raw, written=True), "embeddings", dict), "float", list)
     return [vector(row) for row in items(rows, count, "'embeddings.float'")]

@@ -135,21 +135,31 @@ def read_file(path: Path) -> tuple[Description, bytes]:
     try:
         with path.open("rb") as stream:
             raw = stream.read(_MAX_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"The description {path} cannot be read.", "Name a TOML or JSON file: json:FILE.") from error
+    return parse_file(str(path), raw), raw
+
+
+def parse_file(name: str, raw: bytes) -> Description:
+    """Reads the bytes of a description's file; see `read_file`.
+
+    Raises:
+        UsageError: no valid description.
+    """
+    try:
         if len(raw) > _MAX_BYTES:
             raise ValueError("it is larger than 1 MiB")
-        body = parse_json(raw) if path.suffix == ".json" else tomllib.loads(raw.decode("utf-8"))
+        body = parse_json(raw) if name.endswith(".json") else tomllib.loads(raw.decode("utf-8"))
         description = Description.model_validate(body)
         if parse_uri(f"json+{description.url}").options or "#" in description.url:
             raise ValueError("url has a query or a fragment")
-    except OSError as error:
-        raise UsageError(f"The description {path} cannot be read.", "Name a TOML or JSON file: json:FILE.") from error
     except ValidationError as error:
         first = error.errors()[0]
         reason = printable(f"{'.'.join(map(str, first['loc'])) or 'as a whole'}: {first['msg']}")
-        raise UsageError(f"The description {path} is wrong: {reason}.", _NEXT) from error
+        raise UsageError(f"The description {name} is wrong: {reason}.", _NEXT) from error
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"The description {path} is wrong: {printable(str(error))}.", _NEXT) from error
-    return description, raw
+        raise UsageError(f"The description {name} is wrong: {printable(str(error))}.", _NEXT) from error
+    return description
 
 
 def holds_probe(template: Any) -> bool:

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from forensics.canonical import decimal
+from forensics.canonical import EncodedList, decimal
 from forensics.codec import encode_rows
 from forensics.records import AnswerKind, Answers
+from forensics.suspects.remote.tables import WrittenVectors
 
 _WITHOUT_COLUMNS = frozenset({AnswerKind.LABELS, AnswerKind.TEXT})
 
@@ -54,8 +55,12 @@ class Form:
         """As the transcript and `evidence.json` have it."""
         return {"kind": self.kind.value, "labels": list(self.labels), "resolution": self.resolution}
 
-    def rows(self, answers: Answers) -> tuple[list[Any], str]:
+    def rows(self, answers: Answers) -> tuple[list[Any] | EncodedList, str]:
         """Returns a batch's rows in this form, null where missing, and in words what is different, if anything."""
+        if isinstance(answers, WrittenVectors) and (self.kind, self.labels) == (AnswerKind.VECTORS, ()):
+            if answers.width != self.width:
+                return [None] * answers.n, f"{answers.width} columns instead of {self.width}"
+            return EncodedList(tuple(row or b"null" for row in answers.encoded)), ""
         if answers.kind != self.kind:
             return [None] * answers.n, f"answers are {answers.kind.value} instead of {self.kind.value}"
         labels = _unicode(answers.labels)
@@ -86,9 +91,16 @@ class Form:
 
 def is_sound(answers: Answers, count: int) -> bool:
     """Whether answers are one a probe, in the shape of their kind: an adapter may be somebody else's."""
+    if isinstance(answers, WrittenVectors):
+        return answers.n == count
     if answers.missing.shape != (count,) or len(answers.values) != count:
         return False
     return answers.values.ndim == (1 if answers.kind in _WITHOUT_COLUMNS else 2)
+
+
+def plain(rows: list[Any] | EncodedList) -> list[Any]:
+    """Returns a batch's rows as plain values."""
+    return rows.values if isinstance(rows, EncodedList) else rows
 
 
 def count_differing(then: list[Any], again: list[Any], tolerance: float) -> int:

@@ -14,7 +14,7 @@ from forensics.errors import UsageError
 from forensics.records import AnswerKind, Answers, Probe
 from forensics.suspects.remote import tables
 from forensics.suspects.remote.adapter import Adapter, BadAnswerError, Conversation, Request
-from forensics.suspects.remote.description import Description, read_file, repeats
+from forensics.suspects.remote.description import Description, parse_file, read_file, repeats
 from forensics.suspects.remote.parsing import items, number, parse_body, text, vector
 from forensics.suspects.remote.questions import encode, text_of, units
 from forensics.suspects.remote.uri import parse_uri
@@ -95,6 +95,19 @@ def read_description(path: Path) -> tuple[str, str | None, Adapter]:
         UsageError: the file cannot be read or describes no API.
     """
     description, raw = read_file(path)
+    return _described(description, raw)
+
+
+def parse_description(name: str, raw: bytes) -> tuple[str, str | None, Adapter]:
+    """Reads the bytes of such a file; its name tells JSON from TOML. See `read_description`.
+
+    Raises:
+        UsageError: the bytes describe no API.
+    """
+    return _described(parse_file(name, raw), raw)
+
+
+def _described(description: Description, raw: bytes) -> tuple[str, str | None, Adapter]:
     adapter = GenericAdapter(description, {"description": sha256(raw)})
     return parse_uri(f"json+{description.url}").url, description.model, adapter
 

@@ -101,7 +101,7 @@ class Tensors:
         return shape, data
 
     def _read(self, raw: bytes, name: str, count: int) -> Answers:
-        body = parse_body(raw)
+        body = parse_body(raw, written=self.kind is AnswerKind.VECTORS)
         outputs = member(body, "outputs", list)
         if body.get("id") not in (None, "", name):
             raise BadAnswerError("the answer's id is that of another request")

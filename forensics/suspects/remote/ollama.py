@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from forensics.records import AnswerKind, FloatArray, Probe
+from forensics.records import AnswerKind, Probe
 from forensics.suspects.remote.adapter import Conversation, Request
 from forensics.suspects.remote.openai import ask_vectors
-from forensics.suspects.remote.parsing import items, member, parse_body, vector
+from forensics.suspects.remote.parsing import Row, items, member, parse_body, vector
 from forensics.suspects.remote.questions import (
     bearer,
     encode,
@@ -66,5 +66,7 @@ def make_embeddings(url: str, model: str | None, options: Mapping[str, str]) -> 
     )
 
 
-def _read(raw: bytes, count: int) -> list[FloatArray | None]:
-    return [vector(row) for row in items(member(parse_body(raw), "embeddings", list), count, "'embeddings'")]
+def _read(raw: bytes, count: int) -> list[Row | None]:
+    return [
+        vector(row) for row in items(member(parse_body(raw, written=True), "embeddings", list), count, "'embeddings'")
+    ]

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from forensics.records import AnswerKind, Answers, FloatArray, Probe
+from forensics.records import AnswerKind, Answers, Probe
 from forensics.suspects.remote import tables
 from forensics.suspects.remote.adapter import Conversation, Request
-from forensics.suspects.remote.parsing import by_index, items, member, parse_body, vector
+from forensics.suspects.remote.parsing import Row, by_index, items, member, parse_body, vector
 from forensics.suspects.remote.questions import (
     bearer,
     choice,
@@ -53,18 +53,18 @@ class Embeddings:
 
 def ask_vectors(request: Request) -> Conversation:
     """Yields one request whose reading gives a row a probe, and returns them as vectors."""
-    rows: list[FloatArray | None] = yield request
+    rows: list[Row | None] = yield request
     answers: Answers = tables.vectors(rows)
     return answers
 
 
-def read_data(raw: bytes, count: int, name: str = "embedding") -> list[FloatArray | None]:
+def read_data(raw: bytes, count: int, name: str = "embedding") -> list[Row | None]:
     """Reads `{"data": [{"index": ..., "embedding": ...}]}`.
 
     Raises:
         BadAnswerError: the body has another shape or another number of rows.
     """
-    entries = items(member(parse_body(raw), "data", list), count, "'data'")
+    entries = items(member(parse_body(raw, written=True), "data", list), count, "'data'")
     return [vector(entry.get(name)) for entry in by_index(entries)]
 
 

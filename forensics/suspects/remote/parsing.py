@@ -4,7 +4,8 @@ import base64
 import binascii
 import json
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -16,10 +17,39 @@ MAX_WIDTH = 1 << 17
 MAX_TEXT = 1 << 16
 _SENTENCE = 160
 _INTEGER_DIGITS = 18
+_LONGEST = 38
+_NUMBERS = frozenset({bytes, float, int})
 
 
-def parse_body(raw: bytes) -> Any:
+@dataclass(frozen=True)
+class Written:
+    """A row of numbers as the texts that a body has for them, each of which can stand in a transcript as it is.
+
+    Attributes:
+        texts: the texts with `","` in between.
+        width: how many there are.
+    """
+
+    texts: bytes
+    width: int
+
+    def __len__(self) -> int:
+        return self.width
+
+    @property
+    def values(self) -> list[float]:
+        """The numbers."""
+        return list(map(float, self.texts.split(b'","')))
+
+
+Row: TypeAlias = FloatArray | Written
+
+
+def parse_body(raw: bytes, *, written: bool = False) -> Any:
     """Parses a body: UTF-8 JSON without duplicate keys, at most 32 deep; NaN and infinities become float values.
+
+    Args:
+        written: numbers with a fraction or an exponent become their text (bytes), for `vector`.
 
     Raises:
         BadAnswerError: the body is no such JSON, or says that it is an error.
@@ -27,7 +57,13 @@ def parse_body(raw: bytes) -> Any:
     if not raw.strip():
         raise BadAnswerError("the body is empty")
     try:
-        body = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=float, parse_int=_integer)
+        body = json.loads(
+            raw.decode("utf-8"),
+            object_pairs_hook=_unique,
+            parse_constant=float,
+            parse_int=_integer,
+            parse_float=str.encode if written else None,
+        )
     except (ValueError, RecursionError) as error:
         raise BadAnswerError(f"the body is no JSON: {printable(raw[:_SENTENCE].decode('utf-8', 'replace'))}") from error
     _bound_depth(body)
@@ -100,16 +136,22 @@ def by_index(entries: Sequence[Any]) -> list[dict[str, Any]]:
     return [ordered[index] for index in range(len(entries))]
 
 
-def vector(value: Any) -> FloatArray | None:
+def vector(value: Any) -> Row | None:
     """Reads one row of numbers, or the base64 of little-endian float32; None where it is neither.
 
-    Values that are not finite stay; the table marks their row missing.
+    Values that are not finite stay; the table marks their row missing. Numbers that were parsed as texts stay texts
+    where each can stand in a transcript as it is: at most 38 characters and no positive exponent, hence no more than
+    a float32 can hold.
     """
     if isinstance(value, str):
         return _packed(value)
-    if not isinstance(value, list) or not 0 < len(value) <= MAX_WIDTH or not set(map(type, value)) <= {float, int}:
+    if not isinstance(value, list) or not 0 < len(value) <= MAX_WIDTH:
         return None
-    return np.array(value, dtype=np.float64)
+    if isinstance(value[0], bytes) and (row := _written(value)) is not None:
+        return row
+    if not set(map(type, value)) <= _NUMBERS:
+        return None
+    return np.array([float(each) for each in value] if bytes in set(map(type, value)) else value, dtype=np.float64)
 
 
 def number(value: Any) -> float:
@@ -122,6 +164,23 @@ def text(value: Any, most: int = MAX_TEXT) -> str | None:
     if not isinstance(value, str) or len(value) > most:
         return None
     return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _written(texts: list[Any]) -> Written | None:
+    """Takes a row as it is; None where a number is no text, is long, or has an exponent that is not negative."""
+    try:
+        joined = b'","'.join(texts)
+    except TypeError:
+        if not set(map(type, texts)) <= {bytes, int}:
+            return None
+        texts = [str(each).encode() if type(each) is int else each for each in texts]
+        joined = b'","'.join(texts)
+    quotes = np.flatnonzero(np.frombuffer(b'"' + joined + b'"', dtype=np.uint8) == 0x22)
+    if np.diff(quotes).max() > _LONGEST + 1 or b"E" in joined:
+        return None
+    if b"e" in joined and joined.count(b"e") != joined.count(b"e-"):
+        return None
+    return Written(joined, len(texts))
 
 
 def _packed(value: str) -> FloatArray | None:
@@ -141,12 +200,23 @@ def _bound_depth(body: Any) -> None:
         for each in level:
             values = each.values() if isinstance(each, dict) else each
             # The types of a long row of numbers are found quickly; only what holds more is looked at one by one.
-            if not {dict, list}.isdisjoint(map(type, values)):
+            if not _is_written(values) and not {dict, list}.isdisjoint(map(type, values)):
                 below += [value for value in values if isinstance(value, dict | list)]
         if not below:
             return
         level = below
     raise BadAnswerError(f"the body is nested more than {MAX_DEPTH} deep")
+
+
+def _is_written(values: Any) -> bool:
+    """Whether a list holds nothing but numbers' texts; joining them is the quickest way to tell."""
+    if not isinstance(values, list) or not values or not isinstance(values[0], bytes):
+        return False
+    try:
+        b"".join(values)
+    except TypeError:
+        return False
+    return True
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -169,7 +239,7 @@ def _told(value: Any) -> str:
                 return _told(value[name])
     if isinstance(value, list) and value:
         return _told(value[0])
-    return printable(value if isinstance(value, str) else json.dumps(value)[: 4 * _SENTENCE])
+    return printable(value if isinstance(value, str) else json.dumps(value, default=bytes.decode)[: 4 * _SENTENCE])
 
 
 def _names(body: dict[str, Any]) -> str:

@@ -7,13 +7,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from forensics.canonical import decimal
+from forensics.canonical import EncodedList, decimal
 from forensics.errors import Unreachable
 from forensics.records import AnswerKind, Answers, Probe
 from forensics.suspects.remote.adapter import Adapter
 from forensics.suspects.remote.connection import Connection
 from forensics.suspects.remote.exchange import Chunk, Exchange, GivenUpError, StoppedError
-from forensics.suspects.remote.form import Form, count_differing
+from forensics.suspects.remote.form import Form, count_differing, plain
 from forensics.suspects.remote.transport import Transport
 from forensics.suspects.remote.witness import Past, Witness
 
@@ -121,7 +121,9 @@ class Prober:
             return chunk.count
 
     async def _work_together(self, probes: Sequence[Probe], waiting: deque[Chunk]) -> None:
-        count = min(self._connection.concurrency, 2 * len(waiting))
+        # While some requests are under way the lines of the next are written; the transport lets no more through.
+        ahead = 2 if self._connection.concurrency > 1 else 1
+        count = min(ahead * self._connection.concurrency, 2 * len(waiting))
         workers = [asyncio.create_task(self._work(probes, waiting)) for _ in range(count)]
         try:
             await asyncio.gather(*workers)
@@ -151,7 +153,7 @@ class Prober:
         assert self._form is not None
         rows, change = self._form.rows(answers)
         if chunk.first == 0 and not self._rows:
-            self._rows = rows
+            self._rows = plain(rows)
         self._watch_model(chunk, body)
         if change:
             self._note_change(chunk, "form", change)
@@ -187,7 +189,7 @@ class Prober:
             return
         assert self._form is not None
         rows, _ = self._form.rows(answers)
-        differing = count_differing(self._rows, rows, CONSTANCY)
+        differing = count_differing(self._rows, plain(rows), CONSTANCY)
         self._witness.note({**found, "differing": differing, "tolerance": decimal(CONSTANCY)})
 
     def _watch_model(self, chunk: Chunk, body: bytes) -> None:
@@ -220,7 +222,7 @@ def _of(probes: Sequence[Probe], chunk: Chunk) -> list[Probe]:
     return list(probes[chunk.first : chunk.first + chunk.count])
 
 
-def _batch(probes: Sequence[Probe], chunk: Chunk, rows: list[Any], elapsed: float) -> dict[str, Any]:
+def _batch(probes: Sequence[Probe], chunk: Chunk, rows: list[Any] | EncodedList, elapsed: float) -> dict[str, Any]:
     return {
         "event": "batch",
         "first": chunk.first,

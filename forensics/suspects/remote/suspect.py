@@ -6,17 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
-from forensics.canonical import canonical_json, sha256
 from forensics.codec import decode_answers
-from forensics.plaintext import printable
-from forensics.records import Answers, Identity, Plan, Probe
+from forensics.records import Answers, Plan, Probe
 from forensics.suspects.remote.adapter import Adapter
 from forensics.suspects.remote.connection import Connection
 from forensics.suspects.remote.form import Form
 from forensics.suspects.remote.prober import Prober
 from forensics.suspects.remote.registry import find_factory
 from forensics.suspects.remote.transport import Transport
-from forensics.suspects.remote.uri import parse_uri
+from forensics.suspects.remote.uri import identify, parse_uri
 from forensics.suspects.remote.witness import Memory, Past, Witness
 
 
@@ -30,12 +28,7 @@ class RemoteSuspect:
             name: the URI, without secrets.
             url: base URL.
         """
-        described = {"scheme": adapter.scheme, "url": url, "model": model, "options": dict(adapter.options)}
-        facts = {"protocol": adapter.scheme, "url": url}
-        facts |= {"model asked for": model} if model else {}
-        facts |= {f"option {key}": value for key, value in sorted(adapter.options.items())}
-        facts = {key: printable(value, 1000) for key, value in facts.items()}
-        self.identity = Identity(adapter.scheme, printable(name, 1000), sha256(canonical_json(described)), facts)
+        self.identity = identify(name, url, model, adapter)
         self.adapter = adapter
         self.connection = connection
         self._url = url

@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from forensics.canonical import through_decimals
+from forensics.canonical import decimals, through_decimals
 from forensics.records import AnswerKind, Answers, BoolArray, FloatArray
-from forensics.suspects.remote.parsing import number, text
+from forensics.suspects.remote.parsing import Row, Written, number, text
 
 MAX_LABELS = 1 << 17
 MAX_LABEL = 256
@@ -17,10 +18,42 @@ _DIGITS = 4
 Scores: TypeAlias = Mapping[str, float]
 
 
-def vectors(
-    rows: Sequence[FloatArray | None], kind: AnswerKind = AnswerKind.VECTORS, names: Sequence[str] = ()
-) -> Answers:
-    """Returns rows of numbers as answers, recorded as shortest float32 decimals.
+class WrittenVectors(Answers):
+    """Vectors whose numbers are kept as a body has them, and read only when `values` is looked at.
+
+    Attributes:
+        width: usual number of columns.
+        rows: the numbers' texts, a row a probe; None where missing.
+    """
+
+    def __init__(self, width: int, rows: Sequence[Written | None]) -> None:
+        """Takes the rows; all are `width` long, and none has an infinite value."""
+        missing = np.array([row is None for row in rows], dtype=np.bool_)
+        for name, value in (("kind", AnswerKind.VECTORS), ("missing", missing), ("labels", ()), ("resolution", 0.0)):
+            object.__setattr__(self, name, value)
+        object.__setattr__(self, "width", width)
+        object.__setattr__(self, "rows", tuple(rows))
+
+    width: int
+    rows: tuple[Written | None, ...]
+
+    @cached_property
+    def values(self) -> FloatArray:
+        """The numbers (n, width) as float64; a missing row is NaN."""
+        values = np.full((len(self.rows), self.width), np.nan)
+        for index, row in enumerate(self.rows):
+            if row is not None:
+                values[index] = row.values
+        return values
+
+    @property
+    def encoded(self) -> list[bytes | None]:
+        """Each row's canonical JSON, a list of decimal strings."""
+        return [None if row is None else b'["' + row.texts + b'"]' for row in self.rows]
+
+
+def vectors(rows: Sequence[Row | None], kind: AnswerKind = AnswerKind.VECTORS, names: Sequence[str] = ()) -> Answers:
+    """Returns rows of numbers as answers, recorded as shortest float32 decimals, or as the texts that they came as.
 
     Args:
         rows: one a probe; None, rows of another than the usual width and rows with values that are not finite (or, for
@@ -30,12 +63,25 @@ def vectors(
     """
     usual = Counter(len(row) for row in rows if row is not None)
     width = len(names) or min(usual, key=lambda each: (-usual[each], each), default=0)
+    if kind is AnswerKind.VECTORS and not names and any(isinstance(row, Written) for row in rows):
+        return WrittenVectors(
+            width, [_as_written(row) if row is not None and len(row) == width else None for row in rows]
+        )
     values = np.full((len(rows), width), np.nan)
     for index, row in enumerate(rows):
         if row is not None and len(row) == width:
-            values[index] = row
+            values[index] = row.values if isinstance(row, Written) else row
     labels = tuple(names) or (tuple(map(str, range(width))) if kind is not AnswerKind.VECTORS else ())
     return _finished(kind, values, labels)
+
+
+def _as_written(row: Row) -> Written | None:
+    """A row's texts: its own, else the shortest float32 decimals; None where a value is not finite."""
+    if isinstance(row, Written):
+        return row
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = through_decimals(row)
+    return Written('","'.join(decimals(values)).encode(), len(row)) if np.isfinite(values).all() else None
 
 
 def scores(rows: Sequence[Scores | None], kind: AnswerKind = AnswerKind.PROBABILITIES) -> Answers:

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from forensics.records import AnswerKind, FloatArray, Probe
+from forensics.records import AnswerKind, Probe
 from forensics.suspects.remote import tables
 from forensics.suspects.remote.adapter import BadAnswerError, Conversation, Request
 from forensics.suspects.remote.openai import ask_vectors
-from forensics.suspects.remote.parsing import items, parse_body, vector
+from forensics.suspects.remote.parsing import Row, items, parse_body, vector
 from forensics.suspects.remote.questions import bearer, encode, given, integer, known_options, texts_of, truth, units
 
 USUAL = 32
@@ -82,8 +82,8 @@ def read_predictions(raw: bytes, count: int) -> list[tables.Scores | None]:
     return [tables.named_scores(row) for row in _lists(items(body, count, "the answer"))]
 
 
-def _read_rows(raw: bytes, count: int) -> list[FloatArray | None]:
-    return [vector(row) for row in items(parse_body(raw), count, "the answer")]
+def _read_rows(raw: bytes, count: int) -> list[Row | None]:
+    return [vector(row) for row in items(parse_body(raw, written=True), count, "the answer")]
 
 
 def _lists(rows: list[Any]) -> list[Any]:

@@ -5,6 +5,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -16,13 +17,17 @@ from forensics.suspects.remote.connection import Connection
 from forensics.suspects.remote.redaction import Redactor
 
 if TYPE_CHECKING:
-    import httpx2
+    import httpcore2
 
 SUCCESS = frozenset({200, 201})
 """Status of answers whose body is an answer to the probes."""
 
 ERROR_BYTES = 1 << 16
 """How much of the body of an answer that is an error is kept."""
+
+
+_KEPT_SECONDS = 5.0
+_MOST_HEADS = 64
 
 
 class NoAnswerError(Exception):
@@ -81,16 +86,12 @@ class Transport:
             "User-Agent": f"python-httpx2/{httpx2.__version__}",
             **credentials,
         }
-        limits = httpx2.Limits(max_connections=1)
-        trust = _trust(url, connection)
-        # Straight at the transport: no layer above it that follows redirects, keeps cookies or reads the environment.
-        # One connection each: a pool of many looks at all of them for every request.
-        self._idle = [
-            httpx2.AsyncHTTPTransport(verify=trust, trust_env=False, limits=limits)
-            for _ in range(connection.concurrency)
-        ]
-        self._all = tuple(self._idle)
-        self._targets: dict[str, httpx2.URL] = {}
+        # A plain connection each, without the layers above it: nothing follows redirects, keeps cookies, reads the
+        # environment, or looks through a pool for every request.
+        self._trust = _trust(url, connection)
+        self._turns = asyncio.Semaphore(connection.concurrency)
+        self._idle: list[httpcore2.AsyncHTTPConnection | None] = [None] * connection.concurrency
+        self._heads: dict[tuple[Any, ...], tuple[httpcore2.URL, list[tuple[bytes, bytes]]]] = {}
         self._peers: dict[int, tuple[Any, tuple[str, str]]] = {}
 
     async def __aenter__(self) -> "Transport":
@@ -99,56 +100,91 @@ class Transport:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for client in self._all:
-            await client.aclose()
+        for client in self._idle:
+            if client is not None:
+                await client.aclose()
 
     def target(self, request: Request) -> str:
         """Returns the URL that a request goes to, as it is recorded."""
         return self.redactor.clean_text(self._base + request.path)
 
     async def send(self, request: Request) -> Reply:
-        """Makes one attempt.
+        """Makes one attempt, as soon as fewer than `concurrency` others are under way.
 
         Raises:
             NoAnswerError: no connection, a broken answer, or not within the time.
         """
-        import httpx2
+        async with self._turns:
+            return await self._send(request)
 
+    async def _send(self, request: Request) -> Reply:
         started = time.monotonic()
-        client = self._idle.pop()  # there are as many as there are requests at a time
+        client = self._idle.pop()  # there are as many as there are turns
         try:
             async with asyncio.timeout(self._connection.timeout):
-                return await self._exchange(client, request, started)
+                target, headers = self._head(request)
+                if client is not None and not _is_usable(client):
+                    closing, client = client, None
+                    await closing.aclose()
+                if client is None:
+                    client = self._connect(target)
+                return await self._exchange(client, request, target, headers, started)
         except TimeoutError as error:
             raise NoAnswerError(f"no answer within {self._connection.timeout:g} seconds") from error
-        except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, OSError) as error:
+        except _failures() as error:
             raise NoAnswerError(self._explain(error)) from None
         finally:
             self._idle.append(client)
 
-    async def _exchange(self, client: "httpx2.AsyncHTTPTransport", request: Request, started: float) -> Reply:
+    def _connect(self, target: "httpcore2.URL") -> "httpcore2.AsyncHTTPConnection":
+        import httpcore2
+
+        return httpcore2.AsyncHTTPConnection(target.origin, self._trust, keepalive_expiry=_KEPT_SECONDS)
+
+    def _head(self, request: Request) -> tuple["httpcore2.URL", list[tuple[bytes, bytes]]]:
+        """Returns where a request goes and its header fields; made once for those with other bodies."""
+        import httpcore2
         import httpx2
 
-        headers = {**request.headers, **self._headers}
-        if request.method != "GET":
-            headers["Content-Type"] = request.content_type
+        has_body = request.method != "GET"
+        key = (request.method, request.path, request.content_type, *request.headers.items())
+        known = self._heads.get(key)
+        if known is None:
+            headers = {**request.headers, **self._headers}
+            if has_body:
+                headers["Content-Type"] = request.content_type
+            url = httpx2.URL(self._base + request.path)
+            raw = httpx2.Request(request.method, url, headers=headers).headers.raw
+            target = httpcore2.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
+            known = target, [field for field in raw if field[0].lower() != b"content-length"]
+            if len(self._heads) < _MOST_HEADS:
+                self._heads[key] = known
+        target, fields = known
+        return target, [*fields, (b"Content-Length", b"%d" % len(request.body))] if has_body else fields
+
+    async def _exchange(
+        self,
+        client: "httpcore2.AsyncHTTPConnection",
+        request: Request,
+        target: "httpcore2.URL",
+        headers: list[tuple[bytes, bytes]],
+        started: float,
+    ) -> Reply:
+        import httpcore2
+
         content = request.body if request.method != "GET" else None
-        target = self._targets.get(request.path)
-        if target is None:
-            target = self._targets[request.path] = httpx2.URL(self._base + request.path)
-        sent = httpx2.Request(request.method, target, headers=headers, content=content)
+        sent = httpcore2.Request(request.method, target, headers=headers, content=content)
         response = await client.handle_async_request(sent)
         try:
             body, cut, trouble = await self._read(response)
-            stream = response.extensions.get("network_stream")
             http = response.extensions.get("http_version", b"").decode("ascii", "replace")
-            peer, certificate = self._peer(stream)
+            peer, certificate = self._peer(response.extensions.get("network_stream"))
         finally:
             await response.aclose()
         clean, redacted = self.redactor.clean(body)
         return Reply(
-            status=response.status_code,
-            headers=self.redactor.clean_headers(response.headers.raw),
+            status=response.status,
+            headers=self.redactor.clean_headers(response.headers),
             body=clean,
             redacted=redacted,
             cut=cut,
@@ -159,13 +195,14 @@ class Transport:
             trouble=trouble,
         )
 
-    async def _read(self, response: "httpx2.Response") -> tuple[bytes, bool, str]:
+    async def _read(self, response: "httpcore2.Response") -> tuple[bytes, bool, str]:
         """Returns the body, whether it was cut off, and why it was not kept."""
         most = self._connection.max_bytes
-        stream: AsyncIterator[bytes] = response.aiter_raw()
-        encoding = response.headers.get("content-encoding", "")
+        stream: AsyncIterator[bytes] = response.aiter_stream()
+        encodings = [value.decode("latin-1") for name, value in response.headers if name.lower() == b"content-encoding"]
+        encoding = ", ".join(encodings)
         try:
-            if response.status_code not in SUCCESS:
+            if response.status not in SUCCESS:
                 body, cut = await collect_start(stream, min(most, ERROR_BYTES))
                 return (body if cut else unpack(body, encoding, ERROR_BYTES)), cut, ""
             return unpack(await collect(stream, most), encoding, most), False, ""
@@ -202,12 +239,36 @@ class Transport:
         return f"no complete answer ({kind}: {words})" if words else f"no complete answer ({kind})"
 
 
-def _trust(url: str, connection: Connection) -> ssl.SSLContext | bool:
-    """The certificates to trust: the system's (True), or those of the examiner's file and no other."""
+def _is_usable(client: "httpcore2.AsyncHTTPConnection") -> bool:
+    """Whether a connection can take a request: open, in between two, and not hung up by the other side."""
+    return client.is_available() and not client.has_expired()
+
+
+@cache
+def _failures() -> tuple[type[Exception], ...]:
+    """What a connection that comes to nothing raises, beside `TimeoutError`."""
+    import httpcore2
+    import httpx2
+
+    return (
+        httpcore2.TimeoutException,
+        httpcore2.NetworkError,
+        httpcore2.ProtocolError,
+        httpcore2.UnsupportedProtocol,
+        httpcore2.ConnectionNotAvailable,
+        httpx2.InvalidURL,
+        OSError,
+    )
+
+
+def _trust(url: str, connection: Connection) -> ssl.SSLContext:
+    """The certificates to trust: the system's, or those of the examiner's file and no other."""
     if url.startswith("http://"):
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts none, and is quick to make
     if connection.authority is None:
-        return True
+        import httpx2
+
+        return httpx2.create_ssl_context(trust_env=False)
     try:
         return ssl.create_default_context(cafile=str(connection.authority))
     except (OSError, ssl.SSLError) as error:

@@ -6,7 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
+from forensics.canonical import canonical_json, sha256
 from forensics.errors import UsageError
+from forensics.plaintext import printable
+from forensics.records import Identity
+from forensics.suspects.remote.adapter import Adapter
 
 _REMOTE = re.compile(r"([a-z0-9][a-z0-9-]*)\+(https?://.+)", re.DOTALL)
 _EXAMPLE = "Write it like openai+https://api.example.com/v1#model-name."
@@ -67,3 +71,18 @@ def parse_uri(name: str) -> SuspectUri:
 def described_file(name: str) -> Path:
     """Returns the file that `json:FILE` names."""
     return Path(name.removeprefix("json:"))
+
+
+def identify(name: str, url: str, model: str | None, adapter: Adapter) -> Identity:
+    """Returns the identity of an end point as it is asked through an adapter.
+
+    Args:
+        name: the URI, without secrets.
+        url: base URL.
+    """
+    described = {"scheme": adapter.scheme, "url": url, "model": model, "options": dict(adapter.options)}
+    facts = {"protocol": adapter.scheme, "url": url}
+    facts |= {"model asked for": model} if model else {}
+    facts |= {f"option {key}": value for key, value in sorted(adapter.options.items())}
+    facts = {key: printable(value, 1000) for key, value in facts.items()}
+    return Identity(adapter.scheme, printable(name, 1000), sha256(canonical_json(described)), facts)

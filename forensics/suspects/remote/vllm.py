@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from forensics.records import AnswerKind, FloatArray, Probe
+from forensics.records import AnswerKind, Probe
 from forensics.suspects.remote import tables
 from forensics.suspects.remote.adapter import Conversation, Request
 from forensics.suspects.remote.openai import ask_vectors, read_data
-from forensics.suspects.remote.parsing import by_index, items, member, parse_body, vector
+from forensics.suspects.remote.parsing import Row, by_index, items, member, parse_body, vector
 from forensics.suspects.remote.questions import (
     bearer,
     encode,
@@ -45,7 +45,7 @@ class VllmClassifier:
         return bearer(secret)
 
     def _ask(self, request: Request) -> Conversation:
-        rows: list[FloatArray | None] = yield request
+        rows: list[Row | None] = yield request
         return tables.vectors(rows, AnswerKind.PROBABILITIES, self.labels)
 
 
@@ -91,11 +91,11 @@ def make_pooling(url: str, model: str | None, options: Mapping[str, str]) -> Vll
     return VllmPooling(named_model("vllm-pooling", model), integer(known, "batch", 1, MOST) or USUAL, known)
 
 
-def _read(raw: bytes, count: int) -> list[FloatArray | None]:
+def _read(raw: bytes, count: int) -> list[Row | None]:
     entries = items(member(parse_body(raw), "data", list), count, "'data'")
     return [_row(entry) for entry in by_index(entries)]
 
 
-def _row(entry: dict[str, Any]) -> FloatArray | None:
+def _row(entry: dict[str, Any]) -> Row | None:
     row = vector(entry.get("probs"))
     return row if row is not None and entry.get("num_classes") in (None, len(row)) else None

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
+from forensics.suspects.remote.form import plain
+
 Event: TypeAlias = Mapping[str, Any]
 """One line of a transcript: JSON values without floats."""
 
@@ -60,7 +62,7 @@ class Memory:
             if event["event"] == "form":
                 self.form = event
             elif event["event"] == "batch":
-                self.batches[event["first"]] = list(event["rows"])
+                self.batches[event["first"]] = plain(event["rows"])
 
     async def record(self, *events: Event) -> None:
         """See `Witness.record`."""

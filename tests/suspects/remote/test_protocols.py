@@ -6,12 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from forensics.codec import encode_answers
+from forensics.canonical import through_decimals
+from forensics.codec import decode_answers, encode_answers
 from forensics.errors import UsageError
 from forensics.records import Probe
 from forensics.suspects import Connection, open_suspect
 from forensics.suspects.remote.adapter import BadAnswerError
+from forensics.suspects.remote.form import Form, plain
+from forensics.suspects.remote.openai import read_data
 from forensics.suspects.remote.registry import ADAPTERS, find_factory
+from forensics.suspects.remote.tables import vectors as vectors_of
 from tests.suspects.remote.cases import CASES, IMAGE, Case, image, vectors
 from tests.suspects.remote.drive import drive, score_probe, text_probes
 from tests.suspects.remote.fakes import Fake, embedding, serving
@@ -25,6 +29,11 @@ def fake() -> Iterator[Fake]:
         yield running
 
 
+def _single(case: Case, values: np.ndarray) -> np.ndarray:
+    """Numbers to the digits of a float32: those of a JSON body are kept with all that it has."""
+    return through_decimals(values) if case.kind == "vectors" else values
+
+
 @by_name
 def test_answers_are_the_models(case: Case, fake: Fake, tmp_path: Path) -> None:
     adapter = case.adapter(tmp_path, fake.url)
@@ -34,7 +43,11 @@ def test_answers_are_the_models(case: Case, fake: Fake, tmp_path: Path) -> None:
     assert answers.labels == case.labels
     assert not answers.missing.any()
     expected = case.expected(case.texts)
-    assert np.array_equal(answers.values, expected) if case.kind != "text" else answers.values.tolist() == expected
+    assert (
+        np.array_equal(_single(case, answers.values), expected)
+        if case.kind != "text"
+        else answers.values.tolist() == expected
+    )
 
 
 @by_name
@@ -62,7 +75,11 @@ def test_by_its_uri_through_the_prober(case: Case, fake: Fake, tmp_path: Path) -
     assert suspect.identity.kind == case.scheme
     assert not answers.missing.any()
     expected = case.expected(case.texts)
-    assert np.array_equal(answers.values, expected) if case.kind != "text" else answers.values.tolist() == expected
+    assert (
+        np.array_equal(_single(case, answers.values), expected)
+        if case.kind != "text"
+        else answers.values.tolist() == expected
+    )
 
 
 @by_name
@@ -160,9 +177,30 @@ def test_batches_that_a_server_allows(fake: Fake) -> None:
     suspect = open_suspect(f"tei+{fake.url}", Connection(attempts=1))
     fake.bodies.clear()
     answers = suspect.answer(text_probes(texts))
-    assert np.array_equal(answers.values, vectors(texts))
+    assert np.array_equal(through_decimals(answers.values), vectors(texts))
     assert sorted(len(body["inputs"]) for _, body in fake.bodies) == [6, 32, 32]
 
 
 def test_the_fake_tells_texts_apart() -> None:
     assert embedding("a") != embedding("b")
+
+
+def test_numbers_are_kept_as_the_texts_they_came_as() -> None:
+    texts = ["0.1", "-1.25e-07", "0.012345678918063641", "0", "3"]
+    raw = ('{"data":[{"index":0,"embedding":[' + ",".join(texts) + "]}]}").encode()
+    answers = vectors_of(read_data(raw, 1))
+    assert encode_answers(answers)["values"] == [[repr(float(text)) for text in texts]]
+    rows, change = Form.of(answers).rows(answers)
+    assert plain(rows) == [texts]
+    assert change == ""
+    assert decode_answers({**Form.of(answers).body, "values": plain(rows)}).values.tolist() == answers.values.tolist()
+
+
+@pytest.mark.parametrize("text", ["1e5", "1E-5", "1" * 39 + ".5", "0." + "3" * 50])
+def test_numbers_of_an_unusual_form_are_recorded_as_float32_decimals(text: str) -> None:
+    raw = ('{"data":[{"index":0,"embedding":[0.1,' + text + "]}]}").encode()
+    answers = vectors_of([*read_data(raw, 1), *read_data(b'{"data":[{"index":0,"embedding":[0.3,0.4]}]}', 1)])
+    rows, _ = Form.of(answers).rows(answers)
+    single = through_decimals(np.array([[0.1, float(text)]]))
+    wanted = None if not np.isfinite(single).all() else [repr(float(each)) for each in single[0]]
+    assert plain(rows) == [wanted, ["0.3", "0.4"]]
