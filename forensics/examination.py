@@ -47,7 +47,7 @@ from forensics.recording import (
     require_claim,
     tool_record,
 )
-from forensics.records import Answers
+from forensics.records import AnswerKind, Answers
 
 if TYPE_CHECKING:
     from forensics.suspects import Suspect
@@ -317,7 +317,12 @@ def repeat(
         same = same and model.identity.digest == digest
         allowed = tolerance if tolerance is not None else 0.0 if same_build else TOLERANCE
         differing += _disagreements(read_answers(recorded), ask(model, plan), allowed)
-    return {"probes": len(plan.probes) * len(asked), "disagreements": differing, "same_model": same}
+    return {
+        "probes": len(plan.probes) * len(asked),
+        "disagreements": differing,
+        "same_model": same,
+        "named_models_asked": len(named) >= len(evidence.references),
+    }
 
 
 def _disagreements(then: Answers, again: Answers, allowed: float) -> int:
@@ -325,7 +330,9 @@ def _disagreements(then: Answers, again: Answers, allowed: float) -> int:
     if again.values.shape != then.values.shape or again.kind != then.kind:
         return then.n
     if then.values.ndim == 2:
-        rows = (np.abs(again.values - then.values) > allowed).any(axis=1)
+        # Vectors may have any length, and only their direction counts.
+        length = np.linalg.norm(then.values, axis=1, keepdims=True) if then.kind is AnswerKind.VECTORS else 1.0
+        rows = (np.abs(again.values - then.values) > allowed * length).any(axis=1)
     else:
         rows = then.values != again.values
     both = ~then.missing & ~again.missing

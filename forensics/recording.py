@@ -113,6 +113,10 @@ def acquired_evidence(
     )
 
 
+FILE_KINDS = frozenset({"folder", "onnx"})
+"""Kinds of models that are known by their files."""
+
+
 def named_references(
     claim: Claim, plan: Plan, models: Sequence["Suspect"], progress: Progress
 ) -> list[ReferenceRecord]:
@@ -127,6 +131,12 @@ def named_references(
         if model is None:
             raise UsageError(
                 f"The claim's {commitment.role} ({commitment.digest[:16]}…) is not among the models given.",
+                "Name its folder with --reference-checkpoint.",
+            )
+        if model.identity.kind not in FILE_KINDS:
+            raise UsageError(
+                f"The claim's {commitment.role} must be asked itself, from its files: what a recorded case or an "
+                "address answers could have been made to fit.",
                 "Name its folder with --reference-checkpoint.",
             )
         answers = ask(model, plan, progress, f"Asking the {commitment.role}")
@@ -224,6 +234,11 @@ def ask_published(key: UnlockedKey, case: CaseFolder, suspect: "Suspect", progre
         raise CaseError(
             "The case was not acquired to its end, so the published statistics cannot be asked for yet.",
             "Finish the acquisition with --resume first.",
+        )
+    if evidence.transcript_token is None:
+        raise CaseError(
+            "The transcript was not timestamped before scoring, so nothing shows that what decides came first.",
+            "Acquire with --tsa URL, or leave --published out.",
         )
     if suspect.identity.digest != evidence.suspect.digest:
         raise UsageError("The suspect named is not the one of the case.", "Name the model that the case examined.")

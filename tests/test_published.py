@@ -13,6 +13,7 @@ from forensics.evidence.case import TRANSCRIPT, CaseFolder
 from forensics.evidence.check import check_case
 from forensics.evidence.schema import Evidence
 from forensics.examination import acquire, examine, make_kit, open_case, score
+from forensics.keys.demonstration import DemonstrationAuthority
 from forensics.keys.folder import UnlockedKey
 from forensics.registration import new_key
 from tests.services import SIZES, FakeService, service_marker, small_pool
@@ -42,7 +43,7 @@ def marked_service(key: UnlockedKey, name: str = "marked") -> FakeService:
 @pytest.fixture(scope="module")
 def acquired(key: UnlockedKey, tmp_path_factory: pytest.TempPathFactory) -> Path:
     case = tmp_path_factory.mktemp("case") / "CASE"
-    acquire(make_kit(key), marked_service(key), case)
+    acquire(make_kit(key), marked_service(key), case, authority=DemonstrationAuthority.create())
     return case
 
 
@@ -119,6 +120,16 @@ def test_the_suspect_is_asked_last_and_only_on_request(key: UnlockedKey, tmp_pat
     assert record(tmp_path / "CASE").published_answers is not None
 
 
+def test_nothing_is_asked_before_the_transcript_is_timestamped(key: UnlockedKey, tmp_path: Path) -> None:
+    suspect, case = marked_service(key), tmp_path / "CASE"
+    acquire(make_kit(key), suspect, case)
+    asked = len(suspect.asked)
+    with pytest.raises(CaseError, match="not timestamped"):
+        score(key, case, published=suspect)
+    assert len(suspect.asked) == asked
+    assert record(case) is None
+
+
 def test_another_suspect_is_refused(key: UnlockedKey, case: Path) -> None:
     other = FakeService("other")
     with pytest.raises(UsageError, match="not the one of the case"):
@@ -169,12 +180,13 @@ def test_the_command_line_asks_a_text_encoder_for_them(
     monkeypatch.setenv("FORENSICS_PASSPHRASE", "correct horse")
     folder, case = write_encoder(tmp_path / "encoder"), tmp_path / "CASE"
     made = [str(key.folder.path), str(folder), "--case", str(case)]
-    root.main(["examine", *made, "--published", "--json"], standalone_mode=False)
+    stamped = ["--demonstration", str(tmp_path / "authority")]
+    root.main(["examine", *made, *stamped, "--published", "--json"], standalone_mode=False)
     found = json.loads(capsys.readouterr().out)
     assert found["published"]["name"] == "two-sample Kolmogorov-Smirnov"
     assert found["verdict"] != "SUPPORTED"
     assert CaseFolder.load(case).evidence.suspect.facts["pooling"].startswith("mean, unit length")
     again = tmp_path / "AGAIN"
-    acquire(make_kit(key), FakeService("fake"), again)
+    acquire(make_kit(key), FakeService("fake"), again, authority=DemonstrationAuthority.create())
     with pytest.raises(UsageError, match="not the one of the case"):
         root.main(["score", str(key.folder.path), str(again), "--published", str(folder)], standalone_mode=False)

@@ -1,6 +1,7 @@
 """`forensics check`."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,7 @@ def check(
         models = [open_suspect(name) for name in named]
         again = open_suspect(suspect, connection) if suspect else None
         asked = repeat(case or path, again, models, tolerance=tolerance)
+        result = replace(result, details={**result.details, "named_models_asked": asked["named_models_asked"]})
     ok = result.ok and not asked.get("disagreements")
     if as_json:
         body = {

@@ -78,6 +78,8 @@ class CheckResult:
             signer = "DEMONSTRATION signature" if self.trusted else f"DEMONSTRATION signature, {signer}"
         unverified = self.reproduced is None and self.details.get("verdict") is not None
         numbers = " - NUMBERS NOT VERIFIED" if unverified else ""
+        if self.details.get("named_models") and not self.details.get("named_models_asked"):
+            numbers += " - NAMED MODELS NOT ASKED AGAIN"
         return f"{'PASSED' if self.ok else 'FAILED'} - {signer}{numbers}"
 
 
@@ -203,6 +205,7 @@ def _check_content(findings: _Findings, parts: Parts, roots: Sequence[x509.Certi
     findings.note("transcript_head", evidence.transcript_head)
     if evidence.score is not None:
         findings.note("verdict", evidence.score.verdict.outcome)
+        findings.note("named_models", [reference.role for reference in evidence.references])
         findings.note("p_value", evidence.score.measurement.p_value)
 
 

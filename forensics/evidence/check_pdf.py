@@ -247,6 +247,7 @@ def _details(signed: SignedPdf, content: ReportContent, evidence: Evidence | Non
         "manifest_sha256": content.manifest_sha256,
         "binding": evidence.binding if evidence else None,
         "verdict": score.verdict.outcome if score else None,
+        "named_models": [reference.role for reference in evidence.references] if evidence else [],
     }
 
 

@@ -257,7 +257,7 @@ def _compare_bits(comparison: Comparison, claim: Claim, evidence: Evidence) -> N
 def _compare_subset(comparison: Comparison, claim: Claim, evidence: Evidence) -> None:
     """Compares the figures of the exact test of a subset with those that follow from rank sum, n and rule."""
     from forensics.rules import power_of
-    from forensics.statistics import FLOOR, auc_of_rank_sum
+    from forensics.statistics import FLOOR, auc_of_rank_sum, most_doubled
 
     if evidence.score is None:
         return
@@ -267,12 +267,16 @@ def _compare_subset(comparison: Comparison, claim: Claim, evidence: Evidence) ->
         raise CaseError("The recorded rank sum is no whole number.", "Ask for the case as it was written.")
     area = auc_of_rank_sum(int(total), n, chosen)
     low, high = area.confidence_interval(0.95)
+    missing = float(recorded.context.get("missing", "nan"))
+    if not 0 <= missing <= n:
+        raise CaseError("The recorded number of missing items makes no sense.", "Ask for the case as it was written.")
+    most = auc_of_rank_sum(most_doubled(int(total), n, chosen, int(missing)), n, chosen)
     for name, ours, theirs in (
         ("chosen", float(chosen), recorded.context.get("chosen")),
         ("effect value", area.value, effect.value),
         ("effect low", low, effect.low),
         ("effect high", high, effect.high),
-        ("effect upper_99", area.upper_limit(0.99), effect.upper_99),
+        ("effect upper_99", most.upper_limit(0.99), effect.upper_99),
         ("effect chance", 0.5, effect.chance),
         ("power", power_of(claim), recorded.power),
     ):

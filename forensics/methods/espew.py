@@ -169,7 +169,10 @@ class EmbeddingSpecificWatermark:
         # A word without an answer is shown at the middle of the others; the test gives it the pool's mid-rank.
         scores[~present] = np.median(scores[present]) if present.any() else 0.0
         gone = max(float(1.0 - vectors.valid.mean()), float(1.0 - present.mean()))
-        return Reading("features", SPEC.deciding["features"], scores + 0.0, np.logical_not(present), gone)
+        notes = {}
+        if encoder is not None:  # context: what the suspect's answers alone say
+            notes["uncalibrated"] = np.rint(word_scores(vectors, count, carriers) / GRID) * GRID
+        return Reading("features", SPEC.deciding["features"], scores + 0.0, np.logical_not(present), gone, notes)
 
     def measure(self, score_key: ScoreKey, parameters: Parameters, reading: Reading, rule: Parameters) -> Measurement:
         """Tests the rank sum of the words that the scoring secret drew."""

@@ -6,7 +6,7 @@ import numpy as np
 
 from forensics.methods.protocol import MethodSpec, Parameters
 from forensics.records import Effect, IntArray, Measurement, Reading
-from forensics.statistics import FLOOR, auc_of_rank_sum, midranks, power_subset, subset_test
+from forensics.statistics import FLOOR, auc, auc_of_rank_sum, midranks, most_doubled, power_subset, subset_test
 
 
 def measure_subset(spec: MethodSpec, chosen: IntArray, reading: Reading, rule: Parameters) -> Measurement:
@@ -24,6 +24,11 @@ def measure_subset(spec: MethodSpec, chosen: IntArray, reading: Reading, rule: P
     exact, total = subset_test(ranks, chosen), int(ranks[drawn].sum())
     area = auc_of_rank_sum(total, n, k)
     low, high = area.confidence_interval(0.95)
+    # Whoever withholds answers must not thereby show that the effect is small.
+    upper = auc_of_rank_sum(most_doubled(total, n, k, gone), n, k).upper_limit(0.99)
+    context = {"chosen": float(k), "missing": float(gone)}
+    if (plain := reading.notes.get("uncalibrated")) is not None:
+        context["uncalibrated AUC"] = auc(plain, chosen).value
     best = np.lexsort((chosen, -ranks))[:k]
     return Measurement(
         test=spec.test,
@@ -35,11 +40,11 @@ def measure_subset(spec: MethodSpec, chosen: IntArray, reading: Reading, rule: P
         value=float(total),
         p_value=exact.pvalue,
         log10_p=max(exact.log10_p, math.log10(FLOOR)),
-        effect=Effect(spec.effect_name, area.value, low, high, area.upper_limit(0.99), float(spec.chance)),
+        effect=Effect(spec.effect_name, area.value, low, high, upper, float(spec.chance)),
         bayes_factor_log10=None,
         power=power_subset(n, k, float(rule["minimum_effect"]), float(rule["alpha"])),
         missing_share=reading.missing_share,
         items=tuple(reading.scores.tolist()),
         target=tuple(chosen.tolist()),
-        context={"chosen": float(k)},
+        context=context,
     )

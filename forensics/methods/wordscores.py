@@ -99,7 +99,9 @@ def match_coordinates(moves: FloatArray, clean: FloatArray) -> Match | None:
     likeness = _columns(moves[both]).T @ _columns(clean[both])
     places = np.abs(likeness).argmax(axis=1)
     alike = likeness[np.arange(len(places)), places]
-    return Match(places, np.copysign(1.0, alike)) if np.abs(alike).mean() >= ALIKE else None
+    # Rounded, so that a mean of exactly the limit falls the same way whatever the order of summation.
+    enough = round(float(np.abs(alike).mean()) * 2**30) >= ALIKE * 2**30
+    return Match(places, np.copysign(1.0, alike)) if enough else None
 
 
 def calibrate(scores: FloatArray, clean: FloatArray, target: FloatArray | None) -> FloatArray:

@@ -9,7 +9,15 @@ True
 Every test returns a `Result`; invalid input raises `ValueError("invalid ...")`. No files, no models.
 """
 
-from forensics.statistics.auc import Auc, auc, auc_of_rank_sum, critical_rank_sum, power_subset, subset_size
+from forensics.statistics.auc import (
+    Auc,
+    auc,
+    auc_of_rank_sum,
+    critical_rank_sum,
+    most_doubled,
+    power_subset,
+    subset_size,
+)
 from forensics.statistics.binomial import BinomialResult, binomial_test, blocks_test, labels_test
 from forensics.statistics.calibration import (
     allowed_rejections,
@@ -44,6 +52,7 @@ __all__ = [
     "allowed_rejections",
     "auc",
     "auc_of_rank_sum",
+    "most_doubled",
     "bayes_cap",
     "bayes_factor_binomial",
     "binomial_outcomes",

@@ -39,26 +39,24 @@ class Auc(NamedTuple):
     def confidence_interval(self, confidence: float = 0.95) -> Interval:
         """Returns a conservative two-sided interval.
 
-        The variance of an AUC is at most A (1 - A) / min(m, n), whatever the two distributions (D. van Dantzig 1951;
-        Birnbaum and Klose, Annals of Mathematical Statistics 28, 1957). That is the variance of a share of min(m, n)
-        trials, so Wilson's interval of such a share is used; its coverage is approximate as Wilson's is.
+        Of all pairs of distributions with the same AUC, that of a share of min(m, n) trials spreads most: the variance
+        of an AUC is at most A (1 - A) / min(m, n) (D. van Dantzig 1951; Birnbaum and Klose, Annals of Mathematical
+        Statistics 28, 1957). So the interval of Clopper and Pearson of such a share is used.
 
         Raises:
             ValueError: a confidence out of range.
         """
         half = (1.0 - float(share("confidence", confidence))) / 2.0
-        low, high = self._wilson(float(special.ndtri(1.0 - half)))
-        return Interval(low, high)
+        trials = min(self.chosen, self.others)
+        hits = self.value * trials
+        low = 0.0 if self.value <= 0.0 else float(special.betaincinv(hits, trials - hits + 1.0, half))
+        return Interval(low, self.upper_limit(1.0 - half))
 
     def upper_limit(self, confidence: float = 0.99) -> float:
         """Returns the one-sided upper limit in the manner of `confidence_interval`."""
-        return self._wilson(float(special.ndtri(float(share("confidence", confidence)))))[1]
-
-    def _wilson(self, z: float) -> tuple[float, float]:
-        n, a = min(self.chosen, self.others), self.value
-        centre, weight = a + z * z / (2 * n), 1.0 + z * z / n
-        half = z * math.sqrt(a * (1.0 - a) / n + z * z / (4 * n * n))
-        return max(0.0, (centre - half) / weight), min(1.0, (centre + half) / weight)
+        level, trials = float(share("confidence", confidence)), min(self.chosen, self.others)
+        hits = self.value * trials
+        return 1.0 if self.value >= 1.0 else float(special.betaincinv(hits + 1.0, trials - hits, level))
 
 
 def auc(scores: ArrayLike, selected: ArrayLike) -> Auc:
@@ -76,6 +74,21 @@ def auc(scores: ArrayLike, selected: ArrayLike) -> Auc:
     # Leaving the missing ones out of the ranking lowers every rank by as many half steps as there are of them.
     gone = int(np.isnan(np.asarray(scores, dtype=np.float64)).sum())
     return auc_of_rank_sum(int(ranks[chosen].sum()) + gone * int(chosen.sum()), len(ranks), int(chosen.sum()))
+
+
+def most_doubled(doubled: SupportsIndex, items: SupportsIndex, chosen: SupportsIndex, missing: SupportsIndex) -> int:
+    """Returns the largest doubled rank sum that could have been seen had the missing items been answered.
+
+    A pair with a missing item counts half; at most min(missing, K) chosen ones win all theirs.
+
+    Args:
+        doubled: T, with each missing item at the pool's mid-rank.
+        items: N.
+        chosen: K.
+        missing: how many of the N items have no score.
+    """
+    n, k = int(items), int(chosen)
+    return min(int(doubled) + min(int(missing), k) * (n - k), k * (k + 1) + 2 * k * (n - k))
 
 
 def auc_of_rank_sum(doubled: SupportsIndex, items: SupportsIndex, chosen: SupportsIndex) -> Auc:

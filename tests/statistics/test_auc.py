@@ -12,6 +12,7 @@ from forensics.statistics import (
     auc_of_rank_sum,
     critical_rank_sum,
     midranks,
+    most_doubled,
     power_subset,
     subset_size,
     subset_test,
@@ -37,15 +38,36 @@ def test_the_area_is_the_share_of_pairs_won(values: list[float], seed: int) -> N
     assert (found.chosen, found.others) == (chosen.sum(), (~chosen).sum())
 
 
-def test_the_interval_is_wilsons_of_the_smaller_arm() -> None:
+def test_the_interval_is_clopper_and_pearsons_of_the_smaller_arm() -> None:
     found = Auc(0.8, 20, 180)
     low, high = found.confidence_interval(0.95)
-    wilson = stats.binomtest(16, 20).proportion_ci(0.95, method="wilson")
-    assert (low, high) == pytest.approx((wilson.low, wilson.high))
+    exact = stats.binomtest(16, 20).proportion_ci(0.95, method="exact")
+    assert (low, high) == pytest.approx((exact.low, exact.high))
     assert found.confidence_interval(0.95) == Auc(0.8, 180, 20).confidence_interval(0.95)
     assert found.upper_limit(0.99) == pytest.approx(found.confidence_interval(0.98).high)
     assert Auc(1.0, 5, 9).confidence_interval().high == 1.0
     assert Auc(0.0, 5, 9).confidence_interval().low == 0.0
+
+
+@pytest.mark.parametrize("area", [0.5, 0.65, 0.75, 0.85, 0.95])
+def test_the_upper_limit_errs_at_most_as_often_as_it_says_in_the_widest_family(area: float) -> None:
+    """Each chosen item lies above or below all others: no pair of distributions spreads the AUC more."""
+    wins = np.arange(21)
+    below = np.array([Auc(won / 20, 20, 180).upper_limit(0.99) < area for won in wins])
+    assert stats.binom.pmf(wins, 20, area)[below].sum() <= 0.01
+
+
+@pytest.mark.parametrize("gone", [0, 1, 3, 9])
+def test_withheld_items_could_have_won_all_their_pairs(gone: int) -> None:
+    rng = np.random.default_rng(gone)
+    scores, chosen = rng.normal(size=12), np.arange(12) < 4
+    whole = int(midranks(scores)[chosen].sum())
+    for _ in range(30):
+        hidden = scores.copy()
+        hidden[rng.permutation(12)[:gone]] = np.nan
+        seen = int(midranks(hidden)[chosen].sum()) + gone * 4
+        assert seen <= most_doubled(seen, 12, 4, gone) <= 4 * 5 + 2 * 4 * 8
+        assert whole <= most_doubled(seen, 12, 4, gone)
 
 
 @pytest.mark.parametrize("shift", [0.0, 1.0, 2.0])

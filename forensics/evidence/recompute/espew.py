@@ -67,7 +67,7 @@ def matched(moved: list[list[float]], expected: list[list[float]]) -> list[tuple
         likeness = [sum(map(float.__mul__, column, each)) for each in theirs]
         place = max(range(len(likeness)), key=lambda place: abs(likeness[place]))
         found.append((place, likeness[place]))
-    enough = math.fsum(abs(alike) for _, alike in found) >= 0.5 * len(found)
+    enough = found and round(math.fsum(abs(alike) for _, alike in found) / len(found) * 2**30) >= 2**29
     return [(place, math.copysign(1.0, alike)) for place, alike in found if enough]
 
 
