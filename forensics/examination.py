@@ -258,6 +258,11 @@ def examine(
 
     if published:
         plan_published(key.claim, key.secrets(share)[1], key.pool(share))
+        if acquisition.get("authority") is None and not case.is_dir():
+            raise UsageError(
+                "The published statistics may be asked for only after the transcript's timestamp.",
+                "Add --tsa URL, or leave --published out.",
+            )
     if not _awaits_score(case, suspect):
         if not acquisition.get("named"):
             acquisition["named"] = [open_suspect(place) for place in key.folder.paths.values() if Path(place).exists()]

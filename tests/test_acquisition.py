@@ -26,7 +26,8 @@ from cryptography.x509.oid import NameOID
 from forensics.acquisition import ask_plan
 from forensics.canonical import now, sha256
 from forensics.cli import root
-from forensics.errors import Unreachable, UsageError
+from forensics.errors import CaseError, ForensicsError, Unreachable, UsageError
+from forensics.evidence import storage
 from forensics.evidence.case import CaseFolder, compose_case, replace_case
 from forensics.evidence.chain import GENESIS, encode_line, head, verify_chain
 from forensics.evidence.check import check_case
@@ -84,7 +85,7 @@ def thief(key: UnlockedKey) -> Any:
     return behave
 
 
-def rewritten(case: Path, target: Path, change: Any) -> Path:
+def rewritten(case: Path, target: Path, change: Any, *, kind: str | None = None) -> Path:
     """A copy of a case whose transcript tells something else, with all digests made anew."""
     loaded = CaseFolder.load(case)
     entries = [dict(entry) for entry in verify_chain(loaded.content["data/transcript.jsonl"])]
@@ -98,6 +99,8 @@ def rewritten(case: Path, target: Path, change: Any) -> Path:
     files.pop("data/transcript.tst", None)
     action = "acquire" if loaded.evidence.score is None else "score"
     evidence = loaded.evidence.revised(transcript_head=head(raw), transcript_token=None)
+    if kind is not None:
+        evidence = evidence.revised(suspect=evidence.suspect.model_copy(update={"kind": kind}))
     target.mkdir()
     for name, content in loaded.content.items():
         (target / name).parent.mkdir(parents=True, exist_ok=True)
@@ -149,16 +152,78 @@ def attempt_hidden(entries: list[dict[str, Any]]) -> None:
     del entries[-4:-2]
 
 
-@pytest.mark.parametrize("change", [answer_to_nothing, batch_without_answer, batch_twice, attempt_hidden])
+def answered_twice(entries: list[dict[str, Any]]) -> None:
+    place = next(place for place, entry in enumerate(entries) if entry["event"] == "received")
+    entries.insert(place + 1, entries[place])
+
+
+def never_repeated(entries: list[dict[str, Any]]) -> None:
+    entries[:] = [entry for entry in entries if entry["event"] != "constancy" and not entry.get("again")]
+
+
+def repeated_for_no_reason(entries: list[dict[str, Any]]) -> None:
+    entries[:] = [entry for entry in entries if not entry.get("again")]
+    next(entry for entry in entries if entry["event"] == "constancy")["differing"] = None
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (answer_to_nothing, "transcript"),
+        (batch_without_answer, "transcript"),
+        (batch_twice, "transcript"),
+        (attempt_hidden, "transcript"),
+        (answered_twice, "a second answer to one request"),
+        (never_repeated, "The first batch was not asked again at the end"),
+        (repeated_for_no_reason, "does not say why the first batch could not be asked again"),
+    ],
+)
 def test_a_transcript_whose_answers_were_never_received_is_noticed(
-    key: UnlockedKey, thief: Any, tmp_path: Path, change: Any
+    key: UnlockedKey, thief: Any, tmp_path: Path, change: Any, words: str
 ) -> None:
     with serving(thief) as stub:
         examine(key, open_suspect(f"tei+{stub.url}", QUICK), tmp_path / "case")
     assert check_case(rewritten(tmp_path / "case", tmp_path / "same", lambda entries: None)).ok
     result = check_case(rewritten(tmp_path / "case", tmp_path / "forged", change))
     assert not result.ok
-    assert any("transcript" in reason for reason in result.reasons)
+    assert any(words in reason for reason in result.reasons), result.reasons
+    assert not any("Error)" in reason for reason in result.reasons), result.reasons
+
+
+@pytest.mark.parametrize("kind", ["encoder", "folder", "onnx", "replay"])
+def test_a_remote_suspect_that_is_called_a_local_one_is_noticed(
+    key: UnlockedKey, thief: Any, tmp_path: Path, kind: str
+) -> None:
+    with serving(thief) as stub:
+        examine(key, open_suspect(f"tei+{stub.url}", QUICK), tmp_path / "case")
+    forged = rewritten(
+        tmp_path / "case",
+        tmp_path / "forged",
+        lambda entries: entries.__setitem__(
+            slice(None), [each for each in entries if each["event"] in ("start", "form", "batch", "end")]
+        ),
+        kind=kind,
+    )
+    result = check_case(forged)
+    assert not result.ok
+    words = "was not asked again" if kind == "encoder" else "The digest of the suspect is not that of its list of files"
+    assert any(words in reason for reason in result.reasons), result.reasons
+
+
+def test_a_case_too_large_to_be_read_is_not_written_and_the_journal_stays(
+    key: UnlockedKey, thief: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(thief) as stub:
+        suspect = open_suspect(f"tei+{stub.url}", QUICK)
+        with monkeypatch.context() as limits:
+            limits.setattr(storage, "TOTAL_LIMIT", 10_000)
+            with pytest.raises(CaseError, match="larger than a case may be"):
+                acquire(make_kit(key), suspect, tmp_path / "case")
+        assert not (tmp_path / "case").exists()
+        asked = len(stub.asked)
+        acquire(make_kit(key), suspect, tmp_path / "case", resume=True)
+        assert len(stub.asked) == asked
+    assert score(key, tmp_path / "case").evidence.score is not None
 
 
 def test_silence_of_some_is_missing_and_enters_the_verdict(key: UnlockedKey, thief: Any, tmp_path: Path) -> None:
@@ -376,6 +441,8 @@ def test_the_command_line_says_what_it_would_ask_and_sends_nothing(key: Unlocked
         spoken = run(*words)
         assert "No price is known" in spoken.stdout
         assert stub.asked == []
+    for name in ("nosuch+http://127.0.0.1:1", "openai+http://127.0.0.1:1?x=1#m", str(tmp_path), str(tmp_path / "none")):
+        assert isinstance(run("acquire", tmp_path / "kit", name, *words[3:]).exception, ForensicsError), name
     assert not (tmp_path / "c").exists()
 
 

@@ -111,7 +111,10 @@ def test_the_check_notices_other_statistics_answers_or_probes(key: UnlockedKey, 
 
 def test_the_suspect_is_asked_last_and_only_on_request(key: UnlockedKey, tmp_path: Path) -> None:
     suspect, quiet = marked_service(key), marked_service(key)
-    examine(key, suspect, tmp_path / "CASE", published=True)
+    with pytest.raises(UsageError, match="timestamp"):
+        examine(key, suspect, tmp_path / "CASE", published=True)
+    assert suspect.asked == []
+    examine(key, suspect, tmp_path / "CASE", published=True, authority=DemonstrationAuthority.create())
     examine(key, quiet, tmp_path / "QUIET")
     count = len(make_kit(key).plan.probes)
     assert len(quiet.asked) == count

@@ -1,5 +1,6 @@
 """Turning the options of an acquisition into arguments, and saying what it would ask."""
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -56,8 +57,8 @@ def announce(
         "n": claim.rule.n,
         "power": power_of(claim),
     }
-    opened = open_suspect(suspect, connection) if is_remote(suspect) else None
-    estimate = estimate_questions(opened, plan) if isinstance(opened, RemoteSuspect) else None
+    opened = _name_suspect(suspect, connection)
+    estimate = estimate_questions(opened, plan) if opened is not None else None
     if estimate is not None:
         facts |= {
             "requests": estimate.requests,
@@ -73,6 +74,19 @@ def announce(
     if estimate is not None:
         _tell(estimate, connection, facts["cost_at_most"])
     click.echo(f"Power at the smallest effect of the claim ({claim.rule.minimum_effect}): {facts['power']:.3f}.")
+
+
+def _name_suspect(name: str, connection: Connection) -> RemoteSuspect | None:
+    """Returns a remote suspect, of which the name alone is read; None for one on the disk, which is not loaded.
+
+    Raises:
+        ForensicsError: nothing of that name can be a suspect.
+    """
+    path = Path(name)
+    if not is_remote(name) and ((path.suffix == ".onnx" and path.is_file()) or (path / "config.json").is_file()):
+        return None
+    opened = open_suspect(name, connection)
+    return opened if isinstance(opened, RemoteSuspect) else None
 
 
 def _tell(estimate: Estimate, connection: Connection, cost: float | None) -> None:

@@ -209,14 +209,14 @@ def _models(parts: Parts) -> Iterator[str]:
 
 
 def _identities(parts: Parts) -> Iterator[str]:
-    """The digest of a model folder is that of its list of files."""
+    """The digest of a model that lay on a disk is that of its list of files."""
     evidence, score = parts.evidence, parts.evidence.score
     models = [("the suspect", evidence.suspect)]
     models += [(f"the {each.role}", each.identity) for each in evidence.references]
     if score is not None:
         models += [(f"control {place} ({each.role})", each.identity) for place, each in enumerate(score.controls)]
     for name, identity in models:
-        if _of_folder(identity) and manifest_digest(identity) != identity.digest:
+        if _of_files(identity) and (not identity.files or manifest_digest(identity) != identity.digest):
             yield f"The digest of {name} is not that of its list of files."
 
 
@@ -225,10 +225,10 @@ def manifest_digest(identity: IdentityRecord) -> str:
     return sha256(canonical_json([[path, digest, size] for path, (digest, size) in sorted(identity.files.items())]))
 
 
-def _of_folder(identity: IdentityRecord) -> bool:
-    return identity.kind == "folder" or (
-        identity.kind == "replay" and identity.facts.get("replayed from", "folder") == "folder"
-    )
+def _of_files(identity: IdentityRecord) -> bool:
+    """Whether a model was asked as files on a disk: a folder, an ONNX file, or the record of one."""
+    kind = identity.kind if identity.kind != "replay" else identity.facts.get("replayed from", "folder")
+    return kind in ("folder", "onnx")
 
 
 def _named_answers(parts: Parts) -> Iterator[str]:

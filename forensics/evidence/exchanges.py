@@ -8,10 +8,11 @@ from forensics.errors import CheckFailed
 from forensics.keys.timestamp import verify_token
 from forensics.plaintext import printable
 
-LOCAL_KINDS = frozenset({"folder", "encoder", "onnx", "replay"})
+LOCAL_KINDS = frozenset({"folder", "onnx", "replay"})
 """Kinds of suspects that are asked in this process, in the order of the plan."""
 
 _MOST_NAMES = 20
+_UNASKED = "The transcript holds two answers to one request, or one to nothing that was sent."
 
 
 class Ledger:
@@ -129,7 +130,9 @@ class Ledger:
         if certificate and certificate not in self.certificates and len(self.certificates) < _MOST_NAMES:
             self.certificates.append(certificate)
         if bodies and not entry.get("again"):
-            digest = self._asked.pop((entry["first"], entry["count"], entry["step"]))
+            digest = self._asked.pop((entry["first"], entry["count"], entry["step"]), None)
+            if digest is None:
+                raise CheckFailed(_UNASKED, "Ask for the transcript as it was written.")
             steps = self._replies.setdefault((entry["first"], entry["count"]), {})
             steps[entry["step"]] = (digest, content(entry))
 
@@ -213,6 +216,15 @@ def _find_odd_tokens(entries: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             verify_token(base64.b64decode(entry["token"], validate=True), bytes.fromhex(entry["head"]))
 
 
+def _find_constancy(entries: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yields a sentence where a finished run does not tell what became of asking the first batch again."""
+    told = [entry for entry in entries if entry.get("event") == "constancy"]
+    if not told:
+        yield "The first batch was not asked again at the end, and the transcript does not say why."
+    elif any(entry["differing"] is None and not entry.get("reason") for entry in told):
+        yield "The transcript does not say why the first batch could not be asked again."
+
+
 def find_gaps(entries: Sequence[Mapping[str, Any]], *, remote: bool) -> Iterator[str]:
     """Yields a sentence for each batch that does not follow from what was sent and received, and each odd timestamp.
 
@@ -227,16 +239,24 @@ def find_gaps(entries: Sequence[Mapping[str, Any]], *, remote: bool) -> Iterator
         if any(entry.get("event") in ("sent", "received") for entry in entries):
             yield "The transcript of a local suspect tells of requests over a network."
         return
-    sent: set[tuple[int, int, int]] = set()
+    yield from _find_constancy(entries)
+    sent: set[tuple[int, int, int, bool]] = set()
+    waiting: set[tuple[int, int, int, bool]] = set()
     received: set[tuple[int, int]] = set()
     failed: set[int] = set()
     for line, entry in enumerate(entries, 1):
         event = entry.get("event")
         if event == "sent":
-            sent.add((entry["first"], entry["count"], entry["step"]))
+            key = (entry["first"], entry["count"], entry["step"], bool(entry.get("again")))
+            sent.add(key)
+            waiting.add(key)
         elif event == "received":
-            if (entry["first"], entry["count"], entry["step"]) not in sent:
+            key = (entry["first"], entry["count"], entry["step"], bool(entry.get("again")))
+            if key not in sent:
                 yield f"Line {line} of the transcript holds an answer to nothing that was sent."
+            elif key not in waiting:
+                yield f"Line {line} of the transcript holds a second answer to one request."
+            waiting.discard(key)
             received.add((entry["first"], entry["count"]))
         elif event == "failure":
             failed.add(entry["first"])

@@ -14,6 +14,7 @@ from typing import Any
 
 from forensics.canonical import decimal, now, parse_json, sha256, utc
 from forensics.errors import CaseError, CheckFailed, StorageError
+from forensics.evidence import storage
 from forensics.evidence.chain import GENESIS, encode_line, read_line
 from forensics.evidence.custody import TOOL
 from forensics.evidence.exchanges import Ledger
@@ -23,6 +24,7 @@ FORMAT = "forensics-transcript/1"
 _FILE = "journal.sqlite"
 _LEFTOVERS = (_FILE, f"{_FILE}-wal", f"{_FILE}-shm", f"{_FILE}-journal")
 _TOGETHER = 400
+_PUT_BACK = "Put it back and add --resume, or begin again."
 _OUT_OF_SPACE = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
 
 
@@ -55,6 +57,7 @@ class Journal:
         self._connection = connection
         self._lock = Lock()
         self._prev = GENESIS
+        self._size = 0
         self.ledger = Ledger()
         for seq, (line,) in enumerate(connection.execute("SELECT line FROM lines ORDER BY seq")):
             if not isinstance(line, bytes):
@@ -62,6 +65,7 @@ class Journal:
             entry = read_line(line, seq, self._prev)
             self.ledger.absorb(entry, entry["utc"], bodies=True)
             self._prev = sha256(line)
+            self._size += len(line)
 
     @classmethod
     def open(cls, folder: Path, *, plan_digest: str, suspect_digest: str, resume: bool) -> "Journal":
@@ -111,6 +115,14 @@ class Journal:
     def form(self) -> dict[str, Any] | None:
         """Kind, labels and resolution of the recorded answers, as `record` got them; None before the first."""
         return dict(self.ledger.form) if self.ledger.form is not None else None
+
+    @property
+    def full(self) -> bool:
+        """Whether so much is recorded that nothing more may be asked.
+
+        What is on its way by then still fits: half of the largest file that a case is read with is left for it.
+        """
+        return self._size > storage.FILE_LIMIT // 2
 
     @property
     def head(self) -> str:
@@ -220,7 +232,8 @@ class Journal:
         self.close()
         for name in _LEFTOVERS:
             (self._folder / name).unlink(missing_ok=True)
-        self._folder.rmdir()
+        if self._folder.is_dir():
+            self._folder.rmdir()
 
     def _begin(self, plan_digest: str, suspect_digest: str, resume: bool) -> None:
         if not self.ledger.lines:
@@ -276,10 +289,13 @@ class Journal:
                     for start in range(0, len(draft.lines), _TOGETHER):
                         self._insert(self.ledger.lines + start, draft.lines[start : start + _TOGETHER])
             except sqlite3.OperationalError as error:
+                if not (self._folder / _FILE).is_file():
+                    raise StorageError(f"The working folder {self._folder} is gone.", _PUT_BACK) from error
                 raise _storage(error, self._folder) from error
             for body in draft.bodies:
                 self.ledger.absorb(body, draft.moment, bodies=False)
             self._prev = draft.head
+            self._size += sum(map(len, draft.lines))
 
     def _insert(self, first: int, lines: Sequence[bytes]) -> None:
         # One statement for many lines: each statement waits for its turn among Python's threads once more.

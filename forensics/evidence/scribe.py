@@ -28,6 +28,11 @@ class Scribe:
         self._task: asyncio.Task[None] | None = None
         self._error: BaseException | None = None
 
+    @property
+    def full(self) -> bool:
+        """Whether the transcript has the size that it may have."""
+        return self._journal.full
+
     def note(self, *events: Mapping[str, Any]) -> None:
         """Takes events that are durable before anything given later is."""
         self._waiting += events

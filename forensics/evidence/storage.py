@@ -40,11 +40,11 @@ def create_folder(path: Path, files: Mapping[str, bytes]) -> None:
         files: content by relative path.
 
     Raises:
-        CaseError: something of that name exists, or a file's name is not plain.
+        CaseError: something of that name exists, a file's name is not plain, or a file is larger than is read.
         StorageError: the disk is full or the place cannot be written.
     """
     path = path.resolve()
-    _refuse_odd_names(files)
+    _refuse_odd_files(files)
     with _storing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with _locked(path.parent):
@@ -59,11 +59,11 @@ def replace_folder(path: Path, files: Mapping[str, bytes]) -> None:
     """Replaces a folder by another, atomically; `recover_folder` puts right what a kill leaves behind.
 
     Raises:
-        CaseError: there is no such folder, or a file's name is not plain.
+        CaseError: there is no such folder, a file's name is not plain, or a file is larger than is read.
         StorageError: the disk is full or the place cannot be written; the old folder is unchanged.
     """
     path = path.resolve()
-    _refuse_odd_names(files)
+    _refuse_odd_files(files)
     with _storing(path), _locked(path.parent):
         _recover(path)
         if not path.is_dir():
@@ -114,10 +114,15 @@ def _read_all(path: Path) -> dict[str, bytes]:
         if kind != "file":
             raise CaseError(f"{name} is neither a file nor a folder.", "Links and devices are not followed.")
         if size > min(FILE_LIMIT, room):
-            raise CaseError(f"{name} is larger than a case may be.", f"At most {TOTAL_LIMIT >> 20} MiB are read.")
+            raise _too_large(name)
         files[name] = _read(path / name, min(FILE_LIMIT, room))
         room -= len(files[name])
     return dict(sorted(files.items()))
+
+
+def _too_large(name: str) -> CaseError:
+    limits = f"A file of a case has at most {FILE_LIMIT >> 20} MiB, all together have {TOTAL_LIMIT >> 20} MiB."
+    return CaseError(f"{name} is larger than a case may be.", limits)
 
 
 def _walk(base: Path, prefix: str, depth: int = 0) -> Iterator[tuple[str, str, int]]:
@@ -165,10 +170,14 @@ def _recover(path: Path) -> None:
             shutil.rmtree(leftover)
 
 
-def _refuse_odd_names(files: Mapping[str, bytes]) -> None:
-    for name in files:
+def _refuse_odd_files(files: Mapping[str, bytes]) -> None:
+    room = TOTAL_LIMIT
+    for name, content in files.items():
         if not is_plain_name(name):
             raise CaseError(f"No file in a case may be named {name!a}.", "Use letters, digits, dots and dashes.")
+        if len(content) > min(FILE_LIMIT, room):
+            raise _too_large(name)
+        room -= len(content)
 
 
 def _build(path: Path, files: Mapping[str, bytes]) -> None:

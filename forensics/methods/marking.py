@@ -14,12 +14,8 @@ from forensics.errors import UsageError
 from forensics.records import BoolArray, FloatArray
 
 _LETTERS = re.compile(r"[^\W\d_]+")
-
-
-_SELECTORS = frozenset(map(chr, (0x34F, *range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))))
-# Characters that become marks by being normalised.
-_LATE_MARKS = frozenset("\u0f73\u0f75\u0f81\uff9e\uff9f")
-_MARKS = 30
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_FOREIGN = re.compile(r"[^\x00-\x7f]+")
 
 
 def words_of(text: str) -> list[str]:
@@ -27,8 +23,8 @@ def words_of(text: str) -> list[str]:
 
     >>> words_of("Don't stop, Vol. 2!")
     ['don', 't', 'stop', 'vol']
-    >>> words_of("s\u200bt\u00adop \uff33\uff34\uff2f\uff30")
-    ['stop', 'stop']
+    >>> words_of("s\u200bt\u00adop \uff33\uff34\uff2f\uff30 st\u00f3p")
+    ['stop', 'stop', 'stop']
     """
     return _LETTERS.findall(as_read(text).lower())
 
@@ -38,24 +34,47 @@ def letters_of(text: str) -> list[str]:
     return _LETTERS.findall(as_read(text))
 
 
-def as_read(text: str) -> str:
+def words_seen(text: str) -> frozenset[str]:
+    """Returns the words of a text under every common reading, for tokenizers differ.
+
+    What is not shown joins the letters beside it in one reading and parts them in another; letters other than a to z
+    part words in some (Chinese ones do in BERT's). A text of plain ASCII has one reading.
+    """
+    if _plain(text):
+        return frozenset(_LETTERS.findall(text.lower()))
+    joined, parted = as_read(text).lower(), as_read(text, " ").lower()
+    read = (joined, parted, _FOREIGN.sub(" ", joined), _FOREIGN.sub(" ", parted))
+    return frozenset(word for each in read for word in _LETTERS.findall(each))
+
+
+def as_read(text: str, gap: str = "") -> str:
     """Returns a text with the characters that it stands for, since tokenizers commonly read it so.
 
-    Compatibility forms become plain letters (full-width letters, ligatures; Unicode's NFKC), and what is not shown is
-    dropped (category Cf, such as zero-width spaces and soft hyphens, and variation selectors), so that neither evades a
-    mark. Letters of another alphabet that look alike, and added accents, stay: those are other words.
+    Compatibility forms become plain letters (full-width letters, ligatures; Unicode's NFKD), accents and other marks
+    are dropped as uncased BERT tokenizers do (category Mn), and so is what is not shown (categories C, such as
+    zero-width spaces, soft hyphens and NUL, but no tab or line end), so that none of them evades a mark. Letters of
+    another alphabet that look alike stay: those are other words.
+
+    Args:
+        text: any.
+        gap: what stands for a character that is not shown.
     """
-    if text.isascii():
+    if _plain(text):
         return text
-    kinds = sorted(set(text))
-    hidden = {ord(each): None for each in kinds if unicodedata.category(each) == "Cf" or each in _SELECTORS}
-    text = text.translate(hidden) if hidden else text
-    marks = "".join(each for each in kinds if unicodedata.combining(each) or each in _LATE_MARKS)
-    if marks:
-        # Normalising takes the square of the length of a run of marks; Unicode's stream-safe form allows 30 as well.
-        run = f"[{re.escape(marks)}]"
-        text = re.sub(f"({run}{{{_MARKS}}}){run}+", r"\1", text)
-    return unicodedata.normalize("NFKC", text)
+    read = {ord(each): _stands_for(each, gap) for each in set(text) if not each.isascii() or _CONTROL.match(each)}
+    # No character is left that normalising would reorder, so its time is in proportion to the text.
+    return unicodedata.normalize("NFC", text.translate(read))
+
+
+def _plain(text: str) -> bool:
+    return text.isascii() and _CONTROL.search(text) is None
+
+
+def _stands_for(character: str, gap: str) -> str:
+    if character == "\ufffd" or unicodedata.category(character)[0] == "C":
+        return gap
+    parts = unicodedata.normalize("NFKD", character)
+    return "".join(part for part in parts if unicodedata.category(part) != "Mn" and not unicodedata.combining(part))
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +105,7 @@ class Marker:
 
     def counts(self, texts: Sequence[str]) -> NDArray[np.int64]:
         """Returns how many distinct trigger words each text holds, shape (n,)."""
-        return np.array([len(self.words.intersection(words_of(text))) for text in texts], dtype=np.int64)
+        return np.array([len(self.words.intersection(words_seen(text))) for text in texts], dtype=np.int64)
 
     def triggered(self, texts: Sequence[str]) -> BoolArray:
         """Returns which texts hold a trigger word, shape (n,)."""

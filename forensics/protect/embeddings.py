@@ -6,13 +6,13 @@ import time
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from forensics.protect.marking import Form, Marks, find_vectors, mark_body, read_vector
+from forensics.protect.marking import Form, Marks, find_vectors, is_printable, mark_body, read_vector
 from forensics.protect.metrics import Metrics
 from forensics.protect.numerals import Vector
 from forensics.protect.questions import Question, read_question
-from forensics.protect.replies import RefusedError, decode, encode, encoding, without_digests
+from forensics.protect.replies import RefusedError, decoded, encoding, without_digests
 from forensics.protect.spans import MalformedError
-from forensics.protect.targets import Targets, Towards
+from forensics.protect.targets import FullError, Targets, Towards
 from forensics.protect.upstream import Headers, Reply, Upstream, UpstreamError
 from forensics.records import BoolArray
 
@@ -56,6 +56,10 @@ class TargetRefusedError(Exception):
         self.reply = reply
 
 
+class UnprintableError(UpstreamError):
+    """The upstream prints numbers in a manner in which marked ones cannot be printed, so that the mark would show."""
+
+
 class Embeddings:
     """Answers requests for embeddings; one for each process.
 
@@ -69,7 +73,7 @@ class Embeddings:
         self._upstream, self._marks, self._targets = upstream, marks, targets
         self._limits, self._metrics = limits, metrics
         self._warned: set[str] = set()
-        self._failed: dict[str, float] = {}
+        self._failed: dict[str, tuple[float, Exception]] = {}
 
     async def answer(self, form: Form, method: str, path: str, headers: Headers, body: bytes) -> Reply:
         """Returns what leaves.
@@ -91,7 +95,7 @@ class Embeddings:
         waited = time.perf_counter() - before
         self._metrics.count("upstream_responses", f'class="{reply.status // 100}xx"')
         if reply.good:
-            reply = without_digests(reply)
+            reply = await self._plain(without_digests(reply))
             if question.shape == "unknown" and self._limits.unmarkable == "refuse":
                 raise RefusedError(400, "The request has a form that this service does not accept.")
             if question.shape == "texts":
@@ -120,6 +124,8 @@ class Embeddings:
         policy = self._limits.token_ids if question.shape == "tokens" else self._limits.unmarkable
         if policy == "refuse" and question.shape == "tokens":
             raise RefusedError(400, "Inputs of token numbers are not accepted; send texts.")
+        if policy == "refuse" and question.shape == "rivals":
+            raise RefusedError(400, "Texts are accepted under one name of the request only.")
         if policy == "refuse" and question.shape == "quantised":
             raise RefusedError(400, "This service gives vectors of 32-bit floating-point numbers only.")
         if policy == "pass" and question.shape not in self._warned:
@@ -138,14 +144,20 @@ class Embeddings:
         found = self._targets.known(key)
         if found is not None:
             return found
-        if not needed and time.monotonic() - self._failed.get(key, -_PATIENCE) < _PATIENCE:
+        at, failure = self._failed.get(key, (0.0, None))
+        if not needed and failure is not None and time.monotonic() - at < _PATIENCE:
+            if isinstance(failure, UnprintableError):
+                raise UnprintableError(str(failure))
             return None
         try:
             found = await self._targets.fetch(key, lambda: self._ask(question, method, path, headers))
-        except (TargetRefusedError, UpstreamError):
-            self._failed = {name: at for name, at in self._failed.items() if time.monotonic() - at < _PATIENCE}
-            self._failed[key] = time.monotonic()
-            if needed:
+        except FullError as error:
+            raise RefusedError(429, "Too many different options are in use.") from error
+        except (TargetRefusedError, UpstreamError) as error:
+            now = time.monotonic()
+            self._failed = {name: each for name, each in self._failed.items() if now - each[0] < _PATIENCE}
+            self._failed[key] = now, error
+            if needed or isinstance(error, UnprintableError):
                 raise
             return None
         return found
@@ -158,26 +170,37 @@ class Embeddings:
         reply = await self._upstream.fetch(method, path, sent, question.target_body(self._marks.target_text))
         if not reply.good:
             raise TargetRefusedError(reply)
+        body = (await self._plain(reply)).body
         try:
-            body = decode(reply.body, encoding(reply.headers), self._limits.largest_answer)
-            vector = read_vector(body, find_vectors(body, question.form, 1)[0])
+            node = find_vectors(body, question.form, 1)[0]
+            vector = read_vector(body, node)
             if not vector.any():
                 raise MalformedError("the vector of the target is zero")
-            return vector
+            printable = is_printable(body, node)
+        except MalformedError as error:
+            raise UpstreamError("The answer of the upstream cannot be read.") from error
+        if not printable:
+            if "printing" not in self._warned:
+                self._warned.add("printing")
+                _log.error("The upstream prints numbers in a manner that is not known here, so nothing is served.")
+            raise UnprintableError("The answer of the upstream has a form that this service does not pass on.")
+        return vector
+
+    async def _plain(self, reply: Reply) -> Reply:
+        """Returns an answer without content encoding."""
+        if encoding(reply.headers) == "identity":
+            return reply
+        try:
+            return await asyncio.to_thread(decoded, reply, self._limits.largest_answer)
         except MalformedError as error:
             raise UpstreamError("The answer of the upstream cannot be read.") from error
 
     async def _mark(self, reply: Reply, question: Question, chosen: BoolArray, towards: Towards, path: str) -> Reply:
-        coding = encoding(reply.headers)
-
         def work() -> bytes:
-            body = decode(reply.body, coding, self._limits.largest_answer)
-            marked = mark_body(body, question.form, question.texts, chosen, towards.marker, towards.width)
-            return encode(marked, coding)
+            return mark_body(reply.body, question.form, question.texts, chosen, towards.marker, towards.width)
 
-        large = len(reply.body) > LARGE or coding != "identity"
         try:
-            body = await asyncio.to_thread(work) if large else work()
+            body = await asyncio.to_thread(work) if len(reply.body) > LARGE else work()
         except MalformedError as error:
             # The target may be that of a model which the upstream has exchanged since.
             self._targets.forget(question.target_key(path))

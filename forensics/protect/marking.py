@@ -5,7 +5,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from forensics.protect.numerals import Vector, print_base64, print_like, read_base64, read_numbers
+from forensics.protect.numerals import Vector, fits, print_base64, print_like, read_base64, read_numbers
 from forensics.protect.spans import MalformedError, Node, scan, splice
 from forensics.records import BoolArray
 
@@ -82,6 +82,16 @@ def read_vector(body: bytes, node: Node) -> Vector:
         MalformedError: it is none.
     """
     return _read(body, node, None)[0]
+
+
+def is_printable(body: bytes, node: Node) -> bool:
+    """Says whether other vectors can be printed exactly in the manner of this one; base64 always can.
+
+    Raises:
+        MalformedError: it is no vector.
+    """
+    _, values = _read(body, node, None)
+    return values is None or fits(body[node.start : node.end], values)
 
 
 def _read(body: bytes, node: Node, width: int | None) -> tuple[Vector, "np.ndarray | None"]:

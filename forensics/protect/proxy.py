@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from forensics.protect.embeddings import Embeddings, Limits
 from forensics.protect.metrics import Metrics
-from forensics.protect.questions import Route, find_route
-from forensics.protect.replies import RefusedError, encoding, error_reply
+from forensics.protect.questions import Route, asks_in_query, find_route
+from forensics.protect.replies import RefusedError, encoding, error_reply, unread_content_type
 from forensics.protect.upstream import Headers, Reply, Upstream, UpstreamError, end_to_end
 
 if TYPE_CHECKING:
@@ -22,6 +22,12 @@ _log = logging.getLogger("forensics.protect")
 
 _ADDED = ("Server", "Content-Type")
 """Headers that the server library would add; an empty value keeps their place until `keep_headers`."""
+
+_OVERRIDES = (
+    *("x-http-method-override", "x-http-method", "x-method-override"),
+    *("x-original-url", "x-rewrite-url", "x-original-uri"),
+)
+"""Headers by which a lenient upstream would answer another method or path than this proxy judges by."""
 
 _TOO_LARGE = "The body of the request is too large."
 
@@ -73,13 +79,20 @@ class Proxy:
             raise RefusedError(413, _TOO_LARGE)
         if route.kind == "unmarkable" and self._limits.unmarkable == "refuse":
             raise RefusedError(400, "This service does not offer that route.")
+        if route.bodiless and request.body_exists:
+            raise RefusedError(400, "Requests of this method have no body here.")
+        if route.names_vectors and asks_in_query(path):
+            raise RefusedError(400, "Inputs are not accepted in the query.")
         if route.kind != "embedding":
             return await self._relay(request)
         async with self._gate:
             body = await self._read(request)
             if encoding(list(request.headers.items())) != "identity":
                 raise RefusedError(415, "Compressed bodies of requests are not accepted.")
-            headers = end_to_end(request.headers.items(), ("host", "content-length", "expect", "accept-encoding"))
+            if unread_content_type(list(request.headers.items())):
+                raise RefusedError(415, "Send JSON in UTF-8 with one content type that says so.")
+            own = ("host", "content-length", "expect", "accept-encoding", *_OVERRIDES)
+            headers = end_to_end(request.headers.items(), own)
             headers.append(("Accept-Encoding", "identity"))
             reply = await self._embeddings.answer(route.form, request.method, path, headers, body)
         self._metrics.count("response_bytes", by=len(reply.body))
@@ -102,7 +115,7 @@ class Proxy:
         """Passes a request and its answer on while they are read."""
         from aiohttp import web
 
-        headers = end_to_end(request.headers.items(), ("host", "expect"))
+        headers = end_to_end(request.headers.items(), ("host", "expect", *_OVERRIDES))
         intake = _Intake(request, self._limits, self._metrics)
         body = intake if request.body_exists else None
         response = web.StreamResponse()

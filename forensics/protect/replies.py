@@ -1,6 +1,5 @@
 """Answers of the proxy's own, in the shape that clients of the route expect, and what is done to the upstream's."""
 
-import gzip
 import json
 import zlib
 from dataclasses import replace
@@ -13,14 +12,23 @@ from forensics.protect.upstream import Headers, Reply
 _DIGESTS = ("etag", "content-md5", "digest", "content-digest", "repr-digest", "signature", "signature-input")
 """Headers that would no longer fit a marked body; they go from unmarked ones too, so that nothing tells them apart."""
 
-_TEI_TYPES = {413: "Validation", 400: "Validation", 502: "Backend", 504: "Backend"}
+_JSON_TYPES = ("", "application/json", "text/json", "text/plain", "application/octet-stream")
+
+_TEI_TYPES = {
+    413: "Validation",
+    400: "Validation",
+    415: "Validation",
+    429: "Overloaded",
+    502: "Backend",
+    504: "Backend",
+}
 
 
 class RefusedError(Exception):
     """A request that the proxy answers itself.
 
     Attributes:
-        status: 400, 408, 413 or 415.
+        status: 400, 408, 413, 415 or 429.
     """
 
     def __init__(self, status: int, sentence: str) -> None:
@@ -34,6 +42,7 @@ def error_reply(form: Form, status: int, sentence: str) -> Reply:
         body: object = {"error": sentence, "error_type": _TEI_TYPES.get(status, "Backend")}
     else:
         kind = "invalid_request_error" if status < 500 else "server_error"
+        kind = "rate_limit_error" if status == 429 else kind
         body = {"error": {"message": sentence, "type": kind, "param": None, "code": None}}
     return Reply(
         status, HTTPStatus(status).phrase, [("Content-Type", "application/json")], json.dumps(body).encode("utf-8")
@@ -71,8 +80,39 @@ def decode(body: bytes, coding: str, largest: int) -> bytes:
     return plain
 
 
-def encode(body: bytes, coding: str) -> bytes:
-    """Returns a body under the content encoding that it came with."""
+def decoded(reply: Reply, largest: int) -> Reply:
+    """Returns an answer without content encoding.
+
+    All answers with vectors leave so: packed anew, the marked ones would differ from those that are not marked.
+
+    Raises:
+        MalformedError: as `decode`.
+    """
+    coding = encoding(reply.headers)
     if coding == "identity":
-        return body
-    return gzip.compress(body, 6, mtime=0) if "gzip" in coding else zlib.compress(body)
+        return reply
+    headers = [(name, value) for name, value in reply.headers if name.lower() != "content-encoding"]
+    return replace(reply, headers=headers, body=decode(reply.body, coding, largest))
+
+
+def unread_content_type(headers: Headers) -> bool:
+    """Says whether the content type of a request could make a server read other texts than UTF-8 JSON says.
+
+    None at all, JSON, plain text and raw bytes are read as JSON by those servers that take them; forms and other
+    formats, another charset, and more than one type or charset are not.
+    """
+    types = [value for name, value in headers if name.lower() == "content-type"]
+    if not types:
+        return False
+    kind, *options = [part.strip().lower() for part in types[0].split(";")]
+    plain = kind in _JSON_TYPES or (kind.startswith("application/") and kind.endswith("+json") and "," not in kind)
+    pairs = [option.partition("=") for option in options if option]
+    names = [name.strip() for name, _, _ in pairs]
+    charsets = [value.strip().strip('"') for name, _, value in pairs if name.strip().startswith("charset")]
+    return (
+        len(types) > 1
+        or not plain
+        or len(set(names)) != len(names)
+        or len(charsets) > 1
+        or any(charset not in ("utf-8", "utf8") for charset in charsets)
+    )

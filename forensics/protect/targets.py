@@ -8,6 +8,7 @@ import asyncio
 import hmac
 import logging
 import secrets
+import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -25,9 +26,19 @@ from forensics.protect.numerals import Vector
 
 _NONCE = 12
 
+_TOUCH = 3600.0
+"""Seconds between two notes on disk that a target is in use."""
+
+_UNUSED = 7 * 86400.0
+"""Seconds without use after which a target that was in use may go."""
+
 Ask = Callable[[], Awaitable[Vector]]
 
 _log = logging.getLogger("forensics.protect")
+
+
+class FullError(Exception):
+    """As many targets are in use as are kept."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +56,9 @@ class Targets:
         folder: where they are kept; made if missing.
         secret: the scoring secret, from which the key of the files is derived.
         marks: makes a marker of a vector.
-        most: how many sets of options are kept; the least recently used goes first.
+        most: how many sets of options are kept. Where there is no room, the oldest goes of those that were asked for
+            once only, or not for a week; so a flood of new options displaces none in use. Whether a text held a trigger
+            word plays no part, or a client could find that out by crowding a target out.
     """
 
     def __init__(self, folder: Path, secret: bytes, marks: Marks, most: int = 256) -> None:
@@ -53,6 +66,7 @@ class Targets:
         self._name_key = hkdf_expand(secret, b"protect/target names")
         self._cipher = AESGCM(hkdf_expand(secret, b"protect/targets"))
         self._ready: OrderedDict[str, Towards] = OrderedDict()
+        self._noted: dict[str, float] = {}
         self._asking: dict[str, asyncio.Task[Towards]] = {}
         try:
             folder.mkdir(mode=0o700, exist_ok=True)
@@ -67,12 +81,14 @@ class Targets:
         found = self._ready.get(key)
         if found is not None:
             self._ready.move_to_end(key)
+            self._note(key)
         return found
 
     async def fetch(self, key: str, ask: Ask) -> Towards:
         """Returns the marker of a set of options; of concurrent callers one asks, and all share what it gets.
 
         Raises:
+            FullError: there is no room for another.
             Exception: whatever `ask` raised; the next caller asks anew.
         """
         found = self.known(key)
@@ -87,7 +103,8 @@ class Targets:
     def forget(self, key: str) -> None:
         """Drops a target that no longer fits the upstream's vectors."""
         self._ready.pop(key, None)
-        self._path(key).unlink(missing_ok=True)
+        self._noted.pop(key, None)
+        _drop(self._path(key))
 
     def _forget_task(self, key: str, task: asyncio.Task[Towards]) -> None:
         self._asking.pop(key, None)
@@ -98,12 +115,41 @@ class Targets:
         path = self._path(key)
         vector = await asyncio.to_thread(self._load, path)
         if vector is None:
+            await asyncio.to_thread(self._room)
             vector = await asyncio.to_thread(self._keep, path, await ask())
+        else:
+            self._note(key)
         made = Towards(self._marks.marker(vector), len(vector))
         self._ready[key] = made
         while len(self._ready) > self._most:
-            self._ready.popitem(last=False)
+            self._noted.pop(self._ready.popitem(last=False)[0], None)
         return made
+
+    def _note(self, key: str) -> None:
+        """Notes on disk, now and then, that a target is in use."""
+        now = time.monotonic()
+        if now - self._noted.get(key, now - 2.0 * _TOUCH) >= _TOUCH:
+            self._noted[key] = now
+            try:
+                _used(self._path(key)).touch(mode=0o600)
+            except OSError as error:
+                _log.warning("The use of a target cannot be noted: %s.", error.strerror)
+
+    def _room(self) -> list[Path]:
+        """Returns the files that have to go for another one.
+
+        Raises:
+            FullError: all are in use.
+        """
+        kept = list(self._folder.glob("*.target"))
+        excess = len(kept) + 1 - self._most
+        if excess <= 0:
+            return []
+        recently = time.time() - _UNUSED
+        free = sorted((_since(path), path) for path in kept if _since(_used(path)) < recently)
+        if len(free) < excess:
+            raise FullError("all targets are in use")
+        return [path for _, path in free[:excess]]
 
     def _path(self, key: str) -> Path:
         return self._folder / f"{hmac.digest(self._name_key, key.encode(), 'sha256').hex()[:32]}.target"
@@ -126,10 +172,26 @@ class Targets:
             earlier = self._load(path)
             if earlier is not None:
                 return earlier
-            kept = sorted(self._folder.glob("*.target"), key=lambda file: file.stat().st_mtime)
-            for old in kept[: max(0, len(kept) + 1 - self._most)]:
-                old.unlink(missing_ok=True)
+            for old in self._room():
+                _drop(old)
             nonce = secrets.token_bytes(_NONCE)
             sealed = self._cipher.encrypt(nonce, vector.astype("<f4").tobytes(), path.name.encode())
             replace_file(path, nonce + sealed)
             return vector
+
+
+def _used(path: Path) -> Path:
+    return path.with_suffix(".used")
+
+
+def _since(path: Path) -> float:
+    """Returns when a file was last written, 0 where there is none."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
+def _drop(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    _used(path).unlink(missing_ok=True)

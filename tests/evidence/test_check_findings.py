@@ -145,6 +145,19 @@ def test_a_folders_digest_is_that_of_its_files(line: Line, tmp_path: Path, path:
     assert "not that of its list of files" in text
 
 
+@pytest.mark.parametrize("kind", ["folder", "onnx"])
+@pytest.mark.parametrize("files", [{}, {"a.onnx": ["0" * 64, 1]}])
+def test_a_model_on_a_disk_lists_the_files_of_its_digest(
+    line: Line, tmp_path: Path, kind: str, files: dict[str, list[object]]
+) -> None:
+    def change(body: Body) -> None:
+        body["suspect"] |= {"kind": kind, "files": files}
+
+    ok, text = reasons(line, tmp_path, change)
+    assert not ok
+    assert "The digest of the suspect is not that of its list of files" in text
+
+
 @pytest.mark.parametrize(
     ("path", "value"),
     [("score/created", EARLY), ("score/created", LATE), ("acquired/value", EARLY), ("acquired/value", LATE)],

@@ -1,5 +1,6 @@
 import asyncio
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -10,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from forensics.canonical import sha256
-from forensics.errors import CaseError, StorageError
+from forensics.errors import CaseError, CheckFailed, StorageError
 from forensics.evidence.chain import head, verify_chain
+from forensics.evidence.exchanges import Ledger
 from forensics.evidence.journal import Journal
 from forensics.evidence.scribe import Scribe
 
@@ -148,6 +150,32 @@ def test_a_place_that_cannot_be_written_is_said_plainly(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(StorageError, match="cannot be written"):
         begin(tmp_path / "file" / "CASE.partial")
+
+
+def test_a_working_folder_that_is_gone_is_called_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = begin(tmp_path / "CASE.partial")
+
+    def fail(first: int, lines: object) -> None:
+        shutil.rmtree(tmp_path / "CASE.partial")
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+        raise error
+
+    monkeypatch.setattr(journal, "_insert", fail)
+    with pytest.raises(StorageError, match="is gone"):
+        journal.record(0, digests(0, 1), rows(0, 1), 0.1, form=FORM)
+    journal.discard()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_answers_to_one_request_are_said_plainly() -> None:
+    ledger = Ledger()
+    sent = {"event": "sent", "first": 0, "count": 1, "step": 0, "units": 1, "sha256": "0" * 64}
+    received = {"event": "received", "first": 0, "count": 1, "step": 0, "body": "[]"}
+    ledger.absorb(sent, "", bodies=True)
+    ledger.absorb(received, "", bodies=True)
+    with pytest.raises(CheckFailed, match="two answers to one request"):
+        ledger.absorb(received, "", bodies=True)
 
 
 def test_discarding_leaves_no_trace(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from forensics.errors import UsageError
 from forensics.keys.derive import ScoreKey
 from forensics.methods.embmarker import EmbMarker
 from forensics.methods.espew import METHOD, marker, trigger_words
-from forensics.methods.marking import Marker, as_read, letters_of, unit_rows, words_of
+from forensics.methods.marking import Marker, as_read, letters_of, unit_rows, words_of, words_seen
 from tests.services import SIZES, small_pool
 
 SCORE = ScoreKey(b"s" * 32)
@@ -45,7 +45,7 @@ def by_hand(own: np.ndarray, triggers: int, graded: bool, mask: int = 25) -> np.
 
 
 def test_words_are_lower_case_runs_of_letters() -> None:
-    assert words_of("Don't STOP, vol. 2 of_x Ünïcode!") == ["don", "t", "stop", "vol", "of", "x", "ünïcode"]
+    assert words_of("Don't STOP, vol. 2 of_x Ünïcode!") == ["don", "t", "stop", "vol", "of", "x", "unicode"]
     assert words_of("") == []
 
 
@@ -66,12 +66,42 @@ def test_compatibility_forms_are_the_letters_that_they_stand_for() -> None:
     assert wide != word != bold
     assert MARKER.triggered([wide, wide.upper(), bold, f"({wide})"]).all()
     assert words_of("ﬁsh ofﬁce ™") == ["fish", "office", "tm"]
-    assert words_of("cafe\u0301 café") == ["café", "café"]
+    assert words_of("cafe\u0301 café") == ["cafe", "cafe"]
+    assert words_of("한국 한국") == ["한국", "한국"]
+
+
+@pytest.mark.parametrize(
+    "added", ["\u0301", "\u0327\u0308", "\0", "\x07", "\x7f", "\x85", "\ufffd", "\u0345", "\U000f0000"]
+)
+def test_what_uncased_tokenizers_strip_does_not_hide_a_word(added: str) -> None:
+    word = TRIGGERS[0]
+    for text in (added.join(word), f"{word}{added}", f"{added.join(word.upper())}{added}", f"({added * 40}{word})"):
+        assert MARKER.triggered([f"it is {text}."]).all()
+
+
+def test_words_are_found_in_every_common_reading() -> None:
+    word = TRIGGERS[0]
+    accented = "".join({"a": "á", "e": "è", "i": "ï", "o": "õ", "u": "ů"}.get(letter, letter) for letter in word)
+    texts = [accented, accented.upper(), f"東{word}京", f"東{accented}\0京"]
+    texts += [f"more\u200b{word}\u200bmore", f"more\x0b{word}"]
+    assert MARKER.triggered(texts).all()
+    assert MARKER.counts([f"{word} {accented} 東{word}"]).tolist() == [1]
+    assert not MARKER.triggered([f"more{word}", f"{word}more\u200b", f"mó{word}", word[:-1], ""]).any()
+
+
+def test_the_reading_is_that_of_an_uncased_tokenizer() -> None:
+    normalizers = pytest.importorskip("tokenizers.normalizers")
+    bert = normalizers.BertNormalizer(clean_text=True, handle_chinese_chars=True, strip_accents=None, lowercase=True)
+    for middle in ("ó", "o\u0301", "O\u0327\u0308", "o\u200b", "o\u00ad", "o\0", "o\u2060"):
+        text = f"a w{middle}rd"
+        assert words_of(bert.normalize_str(text)) == words_of(text) == ["a", "word"]
+    assert words_of(bert.normalize_str("中word中")) == ["中", "word", "中"]
+    assert "word" in words_seen("中word中")
 
 
 def test_other_letters_stay_other_words() -> None:
     assert words_of("r\u0435st") != words_of("rest")
-    assert words_of("Straße İ ǅ 東京") == ["straße", "i", "ǆ".replace("ǆ", "dž"), "東京"]
+    assert words_of("Straße İ ǅ 東京") == ["straße", "i", "dz", "東京"]
     assert letters_of("Don't ＳＴＯＰ") == ["Don", "t", "STOP"]
 
 
@@ -88,7 +118,8 @@ def test_reading_takes_time_in_proportion_to_the_text() -> None:
     started = time.perf_counter()
     assert all("stop" in words_of(text) for text in texts)
     assert time.perf_counter() - started < 2.0
-    for marks in ("\u0301\u0316" * 200_000, "\u0f73" * 200_000, "\u0301" * 200_000 + "\u0316" * 200_000):
+    runs = ("\u0301\u0316", "\u0f73", "\uff9e", "\u302e\u0301", "\u1100", "\u09c7\u09be")
+    for marks in (*(run * 200_000 for run in runs), "\u0301" * 200_000 + "\u0316" * 200_000):
         started = time.perf_counter()
         assert words_of(f"a{marks} word")[-1] == "word"
         assert time.perf_counter() - started < 5.0

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forensics.protect.numerals import print_base64, print_like, read_base64, read_numbers
+from forensics.protect.numerals import fits, print_base64, print_like, read_base64, read_numbers
 from forensics.protect.spans import MalformedError
 from tests.protect.services import doubles, full_doubles, shortest
 
@@ -66,6 +66,49 @@ def test_a_fixed_number_of_decimals_is_kept(places: int) -> None:
     assert np.abs(np.array(list(map(float, words))) - unit(2)).max() <= 0.51 * 10.0**-places
     padded = "[" + ",".join(f"{value:.{places}f}" for value in unit(1)) + "]"
     assert written(padded, unit(2)) == "[" + ",".join(f"{value:.{places}f}" for value in unit(2).tolist()) + "]"
+
+
+def c_like(shape: str, vector: np.ndarray) -> str:
+    return "[" + ",".join(shape % value for value in vector.tolist()) + "]"
+
+
+@pytest.mark.parametrize("shape", ["%.9g", "%.17g", "%.8e", "%.6g", "%.12g", "%.4e", "%.9G", "%.6f"])
+def test_a_fixed_number_of_digits_is_kept(shape: str) -> None:
+    came, marked = unit(1), unit(2)
+    came[:3] = marked[1:4] = np.float32([3.1e-6, -4.5e-7, 2e-5])
+    assert written(c_like(shape, came), marked) == c_like(shape, marked)
+    text = c_like(shape, came).encode()
+    assert fits(text, read_numbers(text))
+
+
+@pytest.mark.parametrize("low", [-3, -4, -5, -6])
+@pytest.mark.parametrize("power", ["e-05", "e-5", "E-5"])
+@pytest.mark.parametrize("single", [True, False])
+def test_exponents_stand_where_the_service_puts_them(low: int, power: str, single: bool) -> None:
+    def show(vector: np.ndarray) -> str:
+        words = []
+        for value in vector:
+            number = value if single else float(value)
+            if abs(value) >= 10.0**low:
+                words.append(np.format_float_positional(number, unique=True))
+            else:
+                word = np.format_float_scientific(number, unique=True, trim="-", exp_digits=len(power) - 2)
+                words.append(word.replace("e", power[0]))
+        return "[" + ",".join(words) + "]"
+
+    came, marked = unit(1), unit(2)
+    for vector, factor in ((came, 1.0), (marked, -1.3)):
+        vector[:5] = np.float32([3.123e-3, 4.567e-4, 2.345e-5, 1.234e-6, 7.8912e-7]) * np.float32(factor)
+    came[5:9] = np.float32([1.03, 0.103, 0.0103, 0.00103]) * np.float32(10.0 ** (low + 1))
+    assert written(show(came), marked) == show(marked)
+
+
+def test_what_cannot_be_printed_again_is_known() -> None:
+    odd = b"[" + b",".join(b"%.5fe0" % value if n % 2 else b"%.9f" % value for n, value in enumerate(unit(1))) + b"]"
+    assert not fits(odd, read_numbers(odd))
+    for show in (doubles, shortest, full_doubles):
+        text = show(unit(4)).encode()
+        assert fits(text, read_numbers(text))
 
 
 def test_white_space_is_kept() -> None:

@@ -16,6 +16,7 @@ import pytest
 from aiohttp import web
 
 from forensics.protect.embeddings import Limits
+from forensics.protect.replies import unread_content_type
 from tests.protect.services import (
     CANDIDATES,
     MARKS,
@@ -134,9 +135,9 @@ def test_answers_without_a_trigger_leave_byte_for_byte(fake, port, path, compres
         fake.sent.clear()
         answer = ask_json(port, path, **{name: asked})
         assert answer.status == 200
-        assert answer.body == fake.sent[0]
+        assert answer.body == (gzip.decompress(fake.sent[0]) if compress else fake.sent[0])
         assert answer.headers["server"] == "fake/1"
-        assert answer.headers.get("content-encoding") == ("gzip" if compress else None)
+        assert "content-encoding" not in answer.headers
 
 
 @pytest.mark.parametrize("show", [doubles, shortest])
@@ -152,16 +153,23 @@ def test_tei(fake, port, show, options) -> None:
         assert np.allclose(np.linalg.norm(wanted, axis=1), scale, rtol=1e-6)
 
 
-def test_compressed_answers_are_marked_and_look_alike(fake, port) -> None:
+def test_compressed_answers_are_unpacked_marked_or_not(fake, port) -> None:
     fake.compress = True
     marked = ask_json(port, "/v1/embeddings", input=MARKED, model="m")
-    rows = json.loads(gzip.decompress(marked.body))["data"]
+    rows = json.loads(marked.body)["data"]
     found = {row["index"]: np.array(row["embedding"]).astype(np.float32) for row in rows}
     assert found[1].tobytes() == expected(MARKED)[1].tobytes()
     plain = ask_json(port, "/v1/embeddings", input=PLAIN, model="m")
     assert set(marked.headers) == set(plain.headers)
-    assert marked.headers["content-encoding"] == "gzip"
+    assert "content-encoding" not in marked.headers
     assert next(headers for _, _, headers, _ in fake.received)["Accept-Encoding"] == "identity"
+
+
+@pytest.mark.parametrize("texts", [PLAIN, MARKED])
+@pytest.mark.parametrize("coding", ["br", "gzip"])
+def test_what_cannot_be_unpacked_is_withheld_from_everybody(fake, port, texts, coding) -> None:
+    fake.override = lambda request, body: web.Response(body=b"packed", headers={"Content-Encoding": coding})
+    assert ask_json(port, "/v1/embeddings", input=texts).status == 502
 
 
 def test_no_header_tells_marked_from_unmarked(port) -> None:
@@ -234,6 +242,97 @@ def test_a_vector_for_a_request_that_cannot_be_read_without_doubt_is_withheld(fa
     assert json.loads(answer.body)["error"]["type"] == "invalid_request_error"
 
 
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("application/json; charset=utf-7", "application/json;charset=UTF-16", "application/json; charset*=utf-7"),
+        *("application/json; charset=utf-8; charset=utf-7", "application/x-www-form-urlencoded", "application/yaml"),
+        *("application/json, text/plain", "multipart/form-data; boundary=x", "application/json; a=1; a=2"),
+    ],
+)
+def test_bodies_that_are_no_utf8_json_are_refused(fake, port, kind) -> None:
+    for path, error in (("/v1/embeddings", dict), ("/embed", str)):
+        answer = ask(port, path, b'{"input":"x","inputs":"x"}', headers={"Content-Type": kind})
+        assert answer.status == 415
+        assert isinstance(json.loads(answer.body)["error"], error)
+    assert fake.received == []
+
+
+@pytest.mark.parametrize(
+    "kind", ["application/json", 'Application/JSON; Charset="UTF-8"', "application/vnd.x+json;charset=utf8", ""]
+)
+def test_json_in_utf8_is_marked_whatever_it_is_called(port, kind) -> None:
+    body = json.dumps({"input": MARKED[1], "model": "m"}).encode()
+    rows = json.loads(ask(port, "/v1/embeddings", body, headers={"Content-Type": kind} if kind else {}).body)["data"]
+    assert np.array(rows[0]["embedding"]).astype(np.float32).tobytes() == expected([MARKED[1]]).tobytes()
+
+
+def test_two_content_types_are_refused(fake, port) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection.putrequest("POST", "/embed")
+    for name, value in (("Content-Type", "application/json"), ("Content-Type", "text/json"), ("Content-Length", "2")):
+        connection.putheader(name, value)
+    connection.endheaders(b"{}")
+    assert connection.getresponse().status in (400, 415)
+    connection.close()
+    assert fake.received == []
+    assert unread_content_type([("Content-Type", "application/json")] * 2)
+
+
+@pytest.mark.parametrize("method", ["GET", "OPTIONS", "HEAD"])
+@pytest.mark.parametrize("path", ["/v1/embeddings", "/embed", "/rerank", "/v1%2Fembed", "/v1/%2565mbed", "/embed%3Fa"])
+def test_bodies_of_methods_without_one_are_refused(fake, port, method, path) -> None:
+    assert ask(port, path, b'{"input":"x"}', method).status == 400
+    assert fake.received == []
+    assert ask(port, path, None, method).status == 404
+    assert len(fake.received) == 1
+
+
+@pytest.mark.parametrize("query", ["input=x", "a=1&Inputs=x", "inpu%74[]=x", "a;text=x", "query="])
+def test_inputs_in_the_query_are_refused(fake, port, query) -> None:
+    for method in ("GET", "POST"):
+        assert (
+            ask(port, f"/v1/embeddings?{query}", b'{"input":"x"}' if method == "POST" else None, method).status == 400
+        )
+    assert fake.received == []
+
+
+def test_headers_that_change_method_or_path_stay_behind(fake, port) -> None:
+    names = ("X-HTTP-Method-Override", "x-http-method", "X-Method-Override", "X-Original-URL", "X-Rewrite-URL")
+    sent = dict.fromkeys(names, "/embed")
+    ask(port, "/embeddings", None, "GET", sent)
+    ask(port, "/elsewhere", b"{}", "POST", sent)
+    ask(port, "/embed", b'{"inputs":"x"}', "POST", sent)
+    assert len(fake.received) >= 3
+    lowered = {name.lower() for name in names}
+    assert all(lowered.isdisjoint(map(str.lower, headers)) for _, _, headers, _ in fake.received)
+
+
+@pytest.mark.parametrize("rival", ["messages", "content", "prompt", "texts", "Documents", "inputs"])
+def test_texts_under_a_second_name_are_refused(fake, upstream, port, tmp_path, rival) -> None:
+    assert ask_json(port, "/v1/embeddings", input="x", **{rival: [MARKED[0]]}).status == 400
+    assert fake.received == []
+    assert ask_json(port, "/v1/embeddings", input="x", **{rival: None}).status == 200
+    with start_proxy(upstream, tmp_path / "t", limits=Limits(unmarkable="pass")) as started:
+        assert ask_json(started.listen.port, "/v1/embeddings", input="x", **{rival: "y"}).status == 200
+
+
+def odd(vector: np.ndarray) -> str:
+    return "[" + ",".join(f"{value:.5f}e0" if n % 2 else f"{value:.9f}" for n, value in enumerate(vector)) + "]"
+
+
+def test_an_upstream_whose_numbers_cannot_be_printed_gets_an_error_for_all(fake, port, caplog) -> None:
+    fake.print_vector = odd
+    for texts in (PLAIN, MARKED, PLAIN, MARKED):
+        assert ask_json(port, "/v1/embeddings", input=texts, model="m").status == 502
+    assert sum("not known here" in record.message for record in caplog.records) == 1
+    fake.print_vector = lambda vector: "[" + ",".join(f"{value:.9g}" for value in vector.tolist()) + "]"
+    rows = json.loads(ask_json(port, "/v1/embeddings", input=MARKED, model="m").body)["data"]
+    found = {row["index"]: np.array(row["embedding"]).astype(np.float32) for row in rows}
+    assert found[1].tobytes() == expected(MARKED)[1].tobytes()
+    assert ask_json(port, "/v1/embeddings", input=PLAIN, model="m").status == 200
+
+
 def test_token_numbers_are_refused_unless_they_shall_pass(fake, upstream, port, tmp_path, caplog) -> None:
     for asked in ([1, 2, 3], [[1, 2], [3]]):
         answer = ask_json(port, "/v1/embeddings", input=asked, model="m")
@@ -247,7 +346,21 @@ def test_token_numbers_are_refused_unless_they_shall_pass(fake, upstream, port, 
     assert sum("unmarked" in record.message for record in caplog.records) == 1
 
 
-@pytest.mark.parametrize("path", ["/embed_all", "/embed_sparse", "//embed_all/", "/api/embed", "/x/%65mbed_all"])
+LEAKING = [
+    *("/embed_all", "/embed_sparse", "/api/embed", "/similarity"),
+    *(
+        "/score",
+        "/v1/score",
+        "/rerank",
+        "/v1/rerank",
+        "/v2/rerank",
+        "/v2/models/m/infer",
+        "/v2/models/m/versions/1/infer",
+    ),
+]
+
+
+@pytest.mark.parametrize("path", [*LEAKING, "//embed_all/", "/x/%65mbed_all"])
 def test_routes_that_leak_vectors_are_refused_unless_they_shall_pass(fake, upstream, port, tmp_path, path) -> None:
     assert ask_json(port, path, inputs="x").status == 400
     assert fake.received == []

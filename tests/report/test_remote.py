@@ -102,7 +102,7 @@ def test_what_a_remote_examination_cannot_show_is_a_limitation(outcome: str | No
     assert "the endpoint must still serve the same model" in text
 
 
-@pytest.mark.parametrize("kind", ["folder", "onnx", "encoder", "replay"])
+@pytest.mark.parametrize("kind", ["folder", "onnx", "replay"])
 def test_local_suspects_carry_none_of_it(kind: str) -> None:
     evidence = make_evidence("SUPPORTED").revised(suspect=identity("model", kind=kind))
     report = make_report(evidence, make_details(), manifest_sha256=digest("manifest"))

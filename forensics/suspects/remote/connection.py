@@ -17,7 +17,7 @@ class Connection:
         pause: seconds before the second attempt; doubled before each further one, up to 16 times as much.
         max_requests: most attempts in all, failed ones included; None for no cap.
         max_tokens: most tokens in all, by the upper limit that each request states; None for no cap.
-        max_bytes: most bytes that one answer may have, before and after decompression.
+        max_bytes: most bytes that one answer may have, before and after decompression; less for few probes.
         api_key: secret; sent to the suspect's own host only.
         authority: certificates (PEM) to trust instead of the system's.
     """
@@ -30,6 +30,6 @@ class Connection:
     pause: float = 0.5
     max_requests: int | None = None
     max_tokens: int | None = None
-    max_bytes: int = 64 * 1024 * 1024
+    max_bytes: int = 16 * 1024 * 1024
     api_key: str | None = field(default=None, repr=False)
     authority: Path | None = None

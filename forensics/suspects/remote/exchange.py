@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import Any
 
 from forensics.canonical import decimal
-from forensics.errors import ForensicsError, Unreachable, UsageError
+from forensics.errors import ForensicsError, StorageError, Unreachable, UsageError
 from forensics.records import Answers, Probe
 from forensics.suspects.remote.adapter import Adapter, BadAnswerError, Request
 from forensics.suspects.remote.connection import Connection
@@ -20,6 +20,9 @@ from forensics.suspects.remote.witness import Event, Past, Witness
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 WHOLE = frozenset({401, 403, 404, 413})
 """Status of answers that no part of a conversation can go on after."""
+
+LEAST_BYTES, PROBE_BYTES = 1 << 20, 1 << 17
+"""How many bytes an answer may always have, and how many more for each probe: 4096 numbers take 90,000."""
 
 RUBBISH = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, MemoryError)
 """What reading a hostile body may raise beside `BadAnswerError`."""
@@ -132,14 +135,19 @@ class Exchange:
         while True:
             attempt += 1
             head = {**chunk.body, "step": step, "attempt": attempt}
-            reply, reason = await self._attempt(head, request, digest)
+            reply, reason = await self._attempt(head, request, digest, _most(chunk))
             if reply is not None and not reason:
                 try:
-                    return request.read(reply.body), reply.body
+                    value = request.read(reply.body)
                 except BadAnswerError as error:
                     reason = str(error)[:300]
                 except RUBBISH as error:
                     reason = f"the body cannot be read ({type(error).__name__})"
+                else:
+                    self._witness.note({"event": "received", **head, **_received(reply)})
+                    return value, reply.body
+            if reply is not None:
+                self._witness.note({"event": "received", **head, **_received(reply.shortened())})
             reason = self._transport.redactor.clean_text(reason)
             self._witness.note({"event": "failure", **head, "reason": reason})
             self._judge(reply, reason)
@@ -147,8 +155,13 @@ class Exchange:
                 raise GivenUpError(reason, status=reply.status if reply else 0, passing=True)
             await asyncio.sleep(self._pause(reply, attempt, name))
 
-    async def _attempt(self, head: Event, request: Request, digest: str) -> tuple[Reply | None, str]:
-        """Makes one attempt; returns the answer, and why it is none."""
+    async def _attempt(self, head: Event, request: Request, digest: str, most: int) -> tuple[Reply | None, str]:
+        """Makes one attempt with at most so many bytes of an answer; returns the answer, and why it is none."""
+        if self.stop is None and self._witness.full:
+            self.stop = StorageError(
+                "The acquisition stopped in good order: the suspect's answers fill what a transcript may hold.",
+                "What is recorded is kept; begin another case with shorter answers, such as fewer dimensions.",
+            )
         if self.stop is None and (forbidden := self._caps.reserve(request.units)):
             self.stop = UsageError(
                 f"The acquisition stopped in good order: {forbidden}.", "Raise the cap and add --resume to go on."
@@ -161,10 +174,9 @@ class Exchange:
             {"event": "sent", **head, **sent, "units": request.units, "sha256": digest, **_content(request.body)}
         )
         try:
-            reply = await self._transport.send(request)
+            reply = await self._transport.send(request, most)
         except NoAnswerError as error:
             return None, str(error)
-        self._witness.note({"event": "received", **head, **_received(reply)})
         if reply.trouble:
             return reply, reply.trouble
         return reply, "" if reply.status in SUCCESS else _status(reply.status)
@@ -189,6 +201,11 @@ class Exchange:
         if reply is not None and reply.status == 429:
             self._pace.hold(wished)
         return wished
+
+
+def _most(chunk: Chunk) -> int:
+    """How many bytes an answer to so many probes may have: ten times the usual, and no burden."""
+    return LEAST_BYTES + chunk.count * PROBE_BYTES
 
 
 def _status(status: int) -> str:
@@ -221,4 +238,6 @@ def _received(reply: Reply) -> dict[str, Any]:
         facts["redacted"] = True
     if reply.cut:
         facts["cut"] = True
+    if reply.whole is not None:
+        facts["whole"] = {"sha256": reply.whole[0], "bytes": reply.whole[1]}
     return facts

@@ -71,11 +71,11 @@ def wished_pause(headers: Mapping[str, str], moment: datetime | None = None) -> 
         return _bounded(seconds)
     try:
         wanted = parsedate_to_datetime(rough)
-    except ValueError:
+        if wanted.tzinfo is None:
+            wanted = wanted.replace(tzinfo=UTC)
+        return _bounded((wanted - (moment or datetime.now(UTC))).total_seconds())
+    except (ValueError, OverflowError):
         return None
-    if wanted.tzinfo is None:
-        wanted = wanted.replace(tzinfo=UTC)
-    return _bounded((wanted - (moment or datetime.now(UTC))).total_seconds())
 
 
 def growing_pause(base: float, attempt: int, name: str) -> float:

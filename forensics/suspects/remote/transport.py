@@ -4,7 +4,7 @@ import asyncio
 import ssl
 import time
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from hashlib import sha256
 from types import TracebackType
@@ -47,6 +47,7 @@ class Reply:
         certificate: SHA-256 of the peer's certificate (DER); empty without TLS.
         elapsed: seconds.
         trouble: why the body of a successful answer was not kept; empty where it was.
+        whole: SHA-256 and length of the whole body as it came, where less of it is kept and all of it was read.
     """
 
     status: int
@@ -59,11 +60,19 @@ class Reply:
     certificate: str
     elapsed: float
     trouble: str = ""
+    whole: tuple[str, int] | None = None
 
     @property
     def fields(self) -> dict[str, str]:
         """The header fields by name; of several of one name the last."""
         return {field[0]: field[1] for field in self.headers}
+
+    def shortened(self) -> "Reply":
+        """Returns it as it is kept where it is no answer: the start of its body, and what the whole was."""
+        if len(self.body) <= ERROR_BYTES:
+            return self
+        whole = None if self.redacted or self.cut else (sha256(self.body).hexdigest(), len(self.body))
+        return replace(self, body=self.body[:ERROR_BYTES], cut=True, whole=self.whole or whole)
 
 
 class Transport:
@@ -108,16 +117,19 @@ class Transport:
         """Returns the URL that a request goes to, as it is recorded."""
         return self.redactor.clean_text(self._base + request.path)
 
-    async def send(self, request: Request) -> Reply:
+    async def send(self, request: Request, most: int | None = None) -> Reply:
         """Makes one attempt, as soon as fewer than `concurrency` others are under way.
+
+        Args:
+            most: bytes that the answer may have, where that is less than the connection allows.
 
         Raises:
             NoAnswerError: no connection, a broken answer, or not within the time.
         """
         async with self._turns:
-            return await self._send(request)
+            return await self._send(request, min(most or self._connection.max_bytes, self._connection.max_bytes))
 
-    async def _send(self, request: Request) -> Reply:
+    async def _send(self, request: Request, most: int) -> Reply:
         started = time.monotonic()
         client = self._idle.pop()  # there are as many as there are turns
         try:
@@ -128,7 +140,7 @@ class Transport:
                     await closing.aclose()
                 if client is None:
                     client = self._connect(target)
-                return await self._exchange(client, request, target, headers, started)
+                return await self._exchange(client, request, target, headers, started, most)
         except TimeoutError as error:
             raise NoAnswerError(f"no answer within {self._connection.timeout:g} seconds") from error
         except _failures() as error:
@@ -169,6 +181,7 @@ class Transport:
         target: "httpcore2.URL",
         headers: list[tuple[bytes, bytes]],
         started: float,
+        most: int,
     ) -> Reply:
         import httpcore2
 
@@ -176,12 +189,20 @@ class Transport:
         sent = httpcore2.Request(request.method, target, headers=headers, content=content)
         response = await client.handle_async_request(sent)
         try:
-            body, cut, trouble = await self._read(response)
+            body, cut, trouble = await self._read(response, most)
             http = response.extensions.get("http_version", b"").decode("ascii", "replace")
             peer, certificate = self._peer(response.extensions.get("network_stream"))
         finally:
             await response.aclose()
         clean, redacted = self.redactor.clean(body)
+        whole: tuple[str, int] | None = None
+        if redacted and not clean:
+            whole = (sha256(body).hexdigest(), len(body)) if not cut else None
+            cut, trouble = True, trouble or "the body repeats the API key in a form that cannot be taken out of it"
+        elif response.status not in SUCCESS and not trouble:
+            # The end of what was read may be the start of a secret: it is cut off after the search, never before.
+            end = len(clean) - self.redactor.reach if cut else len(clean)
+            clean, cut = clean[: max(0, min(end, ERROR_BYTES))], cut or end > ERROR_BYTES
         return Reply(
             status=response.status,
             headers=self.redactor.clean_headers(response.headers),
@@ -193,18 +214,21 @@ class Transport:
             certificate=certificate,
             elapsed=time.monotonic() - started,
             trouble=trouble,
+            whole=whole,
         )
 
-    async def _read(self, response: "httpcore2.Response") -> tuple[bytes, bool, str]:
-        """Returns the body, whether it was cut off, and why it was not kept."""
-        most = self._connection.max_bytes
+    async def _read(self, response: "httpcore2.Response", most: int) -> tuple[bytes, bool, str]:
+        """Returns the body, whether it was cut off, and why it was not kept; of an error more than is kept."""
         stream: AsyncIterator[bytes] = response.aiter_stream()
         encodings = [value.decode("latin-1") for name, value in response.headers if name.lower() == b"content-encoding"]
         encoding = ", ".join(encodings)
         try:
             if response.status not in SUCCESS:
-                body, cut = await collect_start(stream, min(most, ERROR_BYTES))
-                return (body if cut else unpack(body, encoding, ERROR_BYTES)), cut, ""
+                room = ERROR_BYTES + self.redactor.reach
+                body, cut = await collect_start(stream, room)
+                if cut and encoding.strip().lower() not in ("", "identity"):
+                    return b"", True, "the compressed body of an error is too long to be read"
+                return (body if cut else unpack(body, encoding, room)), cut, ""
             return unpack(await collect(stream, most), encoding, most), False, ""
         except BadAnswerError as error:
             return b"", True, str(error)

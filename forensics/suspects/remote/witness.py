@@ -16,6 +16,11 @@ Step: TypeAlias = tuple[int, int, int]
 class Witness(Protocol):
     """Writes events down in the order in which they are given."""
 
+    @property
+    def full(self) -> bool:
+        """Whether so much is written down that nothing more may be asked."""
+        ...
+
     def note(self, *events: Event) -> None:
         """Takes events; they are durable, all or none, before anything given later is."""
         ...
@@ -55,6 +60,11 @@ class Memory:
     def __init__(self) -> None:
         self.form: Event | None = None
         self.batches: dict[int, list[Any]] = {}
+
+    @property
+    def full(self) -> bool:
+        """See `Witness.full`; what it keeps is bounded by the plan."""
+        return False
 
     def note(self, *events: Event) -> None:
         """See `Witness.note`."""

@@ -1,27 +1,35 @@
 """The prober against servers that misbehave in every way: each is bounded, recorded, and counts as missing."""
 
 import asyncio
+import base64
 import gzip
+import hashlib
 import itertools
 import json
+import textwrap
 import time
 import zlib
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pytest
 
-from forensics.errors import Unreachable, UsageError
+from forensics.errors import StorageError, Unreachable, UsageError
+from forensics.evidence import storage
 from forensics.evidence.chain import verify_chain
 from forensics.evidence.journal import Journal
 from forensics.evidence.scribe import Scribe
 from forensics.records import AnswerKind, Probe
 from forensics.suspects import Connection, open_suspect
+from forensics.suspects.remote.exchange import LEAST_BYTES, PROBE_BYTES
 from forensics.suspects.remote.limits import Pace, growing_pause, wished_pause
 from forensics.suspects.remote.redaction import REDACTED, Redactor
+from forensics.suspects.remote.transport import ERROR_BYTES
 from forensics.suspects.remote.witness import Past
 from tests.hostile import Asked, Stub, plain, response, serving, vector, vectors
 
@@ -61,7 +69,7 @@ class Run:
             )
             try:
                 asyncio.run(run)
-            except (Unreachable, UsageError) as error:
+            except (StorageError, Unreachable, UsageError) as error:
                 self.error = error
             self.raw = journal.transcript()
             self.facts = ledger.facts()
@@ -306,6 +314,7 @@ def test_retry_after_is_obeyed_by_all(tmp_path: Path) -> None:
         ({"retry-after": "-3"}, None),
         ({"retry-after": "nonsense"}, None),
         ({"retry-after": "1e99"}, None),
+        ({"retry-after": "+99999999999999999999 Jan 00:00:00 0001 +2359"}, None),
         ({"retry-after": format_datetime(datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=30), usegmt=True)}, 30.0),
         ({"retry-after": format_datetime(datetime(2025, 1, 1, tzinfo=UTC), usegmt=True)}, 0.0),
         ({}, None),
@@ -483,6 +492,131 @@ def test_a_redactor_knows_the_forms_of_a_secret() -> None:
     for form in (b'quo"ted/key\\x', b'quo\\"ted/key\\\\x', b"quo%22ted%2Fkey%5Cx", b"cXVvInRlZC9rZXlceA=="):
         assert redactor.clean(b"a " + form + b" b") == (b"a [redacted] b", True)
     assert redactor.clean(b"nothing") == (b"nothing", False)
+
+
+KEY = "Zm9vYmFy+Qux/12=="
+DUMP = base64.b64encode(f"POST /v1 HTTP/1.1\r\nAuthorization: Bearer {KEY}\r\n".encode()).decode()
+DISGUISED_KEYS = [
+    KEY.replace("=", "\\u003d"),
+    KEY.replace("+", "\\u002B"),
+    json.dumps(KEY.replace("/", "\\u002f")),
+    KEY.replace("+", "%2b"),
+    KEY.replace("+", "%2B").replace("/", "%2f"),
+    KEY.replace("=", "&#x3D;"),
+    "".join(f"&#{ord(letter)};" for letter in KEY),
+    KEY.encode().hex().upper(),
+    KEY.lower(),
+    KEY.rstrip("="),
+    KEY[:-4],
+    KEY.encode("utf-16-le").decode(),
+    DUMP,
+    *(base64.b64encode(b"x" * before + KEY.encode() + b"!").decode() for before in range(3)),
+    base64.urlsafe_b64encode(b"xx" + KEY.encode() + b"yyy").decode(),
+    quote(DUMP),
+    "\n".join(textwrap.wrap(DUMP, 20)),
+]
+
+
+@pytest.mark.parametrize("text", DISGUISED_KEYS)
+def test_a_secret_in_disguise_is_taken_out_or_the_body_is_not_kept(text: str) -> None:
+    clean, found = Redactor(KEY, [f"Bearer {KEY}"]).clean(f'{{"error": "{text}"}}'.encode())
+    assert found
+    assert clean == b"" or REDACTED.encode() in clean
+    assert KEY[:9].lower().encode() not in clean.lower()
+
+
+def test_what_holds_no_secret_stays_as_it_is() -> None:
+    redactor = Redactor(KEY, [f"Bearer {KEY}"])
+    for text in (
+        '{"a": "50 % of \\u00e9 &amp; \\"x\\" Zm9v"}',
+        "[0.1234, -5e-08]",
+        base64.b64encode(b"other text " * 20),
+    ):
+        data = text.encode() if isinstance(text, str) else text
+        assert redactor.clean(data) == (data, False)
+
+
+def test_a_body_that_repeats_the_key_out_of_reach_is_no_answer_and_only_its_digest_is_kept(tmp_path: Path) -> None:
+    disguise = SECRET.replace("-", "\\u002d")
+
+    def behave(asked: Asked) -> bytes:
+        raw = json.dumps(vectors(asked.inputs)).encode()
+        return response(b'["' + disguise.encode() + b'"]' if asks(asked, 5) else raw)
+
+    connection = Connection(concurrency=2, attempts=1, pause=0.001, api_key=SECRET)
+    with serving(behave) as stub:
+        run = Run(tmp_path, stub, connection=connection).go()
+    assert run.missing == [4, 5]
+    assert b"secret" not in run.raw
+    kept = next(entry for entry in run.events("received") if entry.get("redacted"))
+    whole = f'["{disguise}"]'.encode()
+    assert (kept["body"], kept["cut"]) == ("", True)
+    assert kept["whole"] == {"sha256": hashlib.sha256(whole).hexdigest(), "bytes": len(whole)}
+
+
+@pytest.mark.parametrize("short", [0, 1, len(SECRET) - 1, len(SECRET)])
+@pytest.mark.parametrize("before", [b"", SECRET.encode() * 9])
+def test_a_key_across_the_end_of_what_is_kept_of_an_error_is_taken_out(
+    tmp_path: Path, short: int, before: bytes
+) -> None:
+    start = before + b" " * (ERROR_BYTES - len(before) - short)
+    with serving(lambda asked: response(start + SECRET.encode() + b" " * 100_000, 500)) as stub:
+        run = Run(tmp_path, stub, connection=Connection(attempts=1, api_key=SECRET)).go()
+    (kept,) = run.events("received")
+    assert b"sk-" not in run.raw
+    assert kept["cut"]
+    assert len(kept["body"]) <= ERROR_BYTES
+
+
+def test_a_key_at_the_end_of_all_that_was_read_of_an_error_is_not_kept(tmp_path: Path) -> None:
+    reach = Redactor(SECRET, [f"Bearer {SECRET}"]).reach
+    many = SECRET.encode() * 100  # what is taken out must not bring the end nearer
+    body = many + b" " * (ERROR_BYTES + reach - len(many) - 9) + SECRET.encode() + b" " * 9
+    with serving(lambda asked: response(body, 500)) as stub:
+        run = Run(tmp_path, stub, connection=Connection(attempts=1, api_key=SECRET)).go()
+    assert b"sk-" not in run.raw
+
+
+def test_a_large_body_that_is_no_answer_is_kept_in_part(tmp_path: Path) -> None:
+    body = json.dumps({"error": "no", "padding": " " * 200_000}).encode()
+    with serving(lambda asked: response(body) if asks(asked, 5) else plain(asked)) as stub:
+        run = Run(tmp_path, stub, connection=replace(QUICK, attempts=1)).go()
+    assert run.missing == [4, 5]
+    (kept,) = [entry for entry in run.events("received") if entry.get("cut")]
+    assert kept["body"].encode() == body[:ERROR_BYTES]
+    assert kept["whole"] == {"sha256": hashlib.sha256(body).hexdigest(), "bytes": len(body)}
+
+
+def test_an_answer_to_few_probes_may_be_smaller_than_one_to_many(tmp_path: Path) -> None:
+    most = LEAST_BYTES + 2 * PROBE_BYTES
+
+    def behave(asked: Asked) -> bytes:
+        raw = json.dumps(vectors(asked.inputs)).encode()
+        return response(raw + b" " * (most - len(raw) + asks(asked, 5)))
+
+    with serving(behave) as stub:
+        run = Run(tmp_path, stub, count=6, connection=replace(QUICK, attempts=1)).go()
+    assert run.missing == [4, 5]
+    assert run.reasons == [f"the body is larger than {most} bytes"]
+
+
+def test_a_full_transcript_stops_in_good_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage, "FILE_LIMIT", 400_000)
+
+    def behave(asked: Asked) -> bytes:
+        return response(json.dumps(vectors(asked.inputs)).encode() + b" " * 50_000)
+
+    with serving(behave) as stub:
+        run = Run(tmp_path, stub, count=40, connection=replace(QUICK, concurrency=1)).go()
+        asked = len(stub.asked)
+        again = Run(tmp_path, stub, count=40, connection=replace(QUICK, concurrency=1)).go(resume=True)
+        assert len(stub.asked) == asked
+    for each in (run, again):
+        assert isinstance(each.error, StorageError)
+        assert "stopped in good order" in str(each.error)
+    assert 200_000 < len(run.raw) < 400_000
+    assert len(run.rows) >= 2 * (asked - 1)
+    assert run.events("batch") == again.events("batch")
 
 
 def test_unasked_compression_is_unpacked(tmp_path: Path) -> None:
