@@ -14,7 +14,7 @@ from forensics.evidence.afterwards import is_complete, plan_published
 from forensics.evidence.case import TRANSCRIPT, CaseFolder
 from forensics.evidence.certificates import printable
 from forensics.evidence.chain import head, verify_chain
-from forensics.evidence.consistency import token_record
+from forensics.evidence.consistency import FILE_KINDS, token_record
 from forensics.evidence.exchanges import ordered_rows
 from forensics.evidence.kit import Kit
 from forensics.evidence.reproduce import measure_answers
@@ -111,10 +111,6 @@ def acquired_evidence(
         score=None,
         share=None,
     )
-
-
-FILE_KINDS = frozenset({"folder", "onnx"})
-"""Kinds of models that are known by their files."""
 
 
 def named_references(

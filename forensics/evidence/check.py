@@ -22,13 +22,14 @@ from forensics.evidence.certificates import (
     read_certificates,
     subject_name,
 )
-from forensics.evidence.consistency import MALFORMED, Parts, find_contradictions, find_weaknesses, verify_dating
+from forensics.evidence.consistency import MALFORMED, Parts, find_contradictions, verify_dating
 from forensics.evidence.custody import EVIDENCE
 from forensics.evidence.instructions import render_instructions
 from forensics.evidence.recompute import render_recompute
 from forensics.evidence.reproduce import reproduce, verify_figures
 from forensics.evidence.schema import Evidence
 from forensics.evidence.storage import read_folder, recover_folder
+from forensics.evidence.weaknesses import find_weaknesses
 from forensics.keys.chain import trusted_by
 from forensics.keys.claim import Claim
 from forensics.keys.cms import read_cms

@@ -50,6 +50,9 @@ MALFORMED = (
 
 CLOCKS = timedelta(minutes=1)
 
+FILE_KINDS = frozenset({"folder", "onnx"})
+"""Kinds of models that are known by their files; only these may be named by a claim."""
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -192,6 +195,8 @@ def _models(parts: Parts) -> Iterator[str]:
     given = [(each.role, each.identity.digest) for each in evidence.references]
     if score is not None and sorted(given) != sorted(named.items()):
         yield "The reference models in evidence.json are not those that the claim names."
+    if any(each.identity.kind not in FILE_KINDS for each in evidence.references):
+        yield "A model that the claim names was not asked itself, from its files."
     if score is None:
         return
     for control in score.controls:
@@ -308,22 +313,6 @@ def _moment(text: str) -> datetime:
     if moment.tzinfo is None:
         raise CaseError(f"'{text}' is no time with a time zone.", "Ask for the case as it was written.")
     return moment
-
-
-def find_weaknesses(parts: Parts) -> Iterator[str]:
-    """Yields a sentence for what is no contradiction and yet weakens the case."""
-    evidence, score = parts.evidence, parts.evidence.score
-    if evidence.references:
-        yield "The answers of the models that the claim names were not asked again; use --reference-checkpoint."
-    if score is None:
-        return
-    if evidence.asset is None or evidence.asset.token is None:
-        yield "The release of the marked model is not dated by an authority."
-    if evidence.transcript_token is None:
-        yield "The transcript was not timestamped before scoring."
-    times = sum(entry.get("action") == "score" for entry in verify_chain(parts.files.get(CUSTODY, b"")))
-    if times > 1:
-        yield f"The custody log tells of {times} scorings of this case."
 
 
 def _share(parts: Parts) -> Iterator[str]:

@@ -134,8 +134,17 @@ def test_the_first_line_is_the_headline(line: Line, capsys: pytest.CaptureFixtur
     assert "not signed" in lines[0]
     assert any(text.startswith("FAILED - not signed") for text in lines)
     demonstration = check_case(line.sealed, trust=line.trust).headline
-    assert demonstration == "PASSED - DEMONSTRATION signature"
+    assert demonstration == "PASSED - DEMONSTRATION signature - NAMED MODELS NOT ASKED AGAIN"
+    asked = check_case(line.sealed, trust=line.trust)
+    asked = replace(asked, details={**asked.details, "named_models_asked": True})
+    assert asked.headline == "PASSED - DEMONSTRATION signature"
     assert "signer NOT trusted" in replace(check_case(line.sealed), trusted=False).headline
+
+
+def test_a_named_model_must_be_known_by_its_files(line: Line, tmp_path: Path) -> None:
+    ok, text = reasons(line, tmp_path, figure("references/0/identity/kind", "replay"))
+    assert not ok
+    assert "was not asked itself, from its files" in text
 
 
 @pytest.mark.parametrize("path", ["suspect", "references/0/identity", "score/controls/0/identity"])

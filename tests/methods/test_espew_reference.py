@@ -171,3 +171,17 @@ def test_what_does_not_exist_cannot_be_named(texts: Path, tmp_path: Path) -> Non
     with pytest.raises(UsageError, match="nowhere does not exist"):
         run(*MAKE, tmp_path / "KEY", "--corpus", texts, *SMALL, "--reference-checkpoint", tmp_path / "nowhere")
     assert not (tmp_path / "KEY").exists()
+
+
+def test_the_named_encoder_is_asked_itself_and_not_a_record_of_it(
+    key: UnlockedKey, encoder: Path, tmp_path: Path
+) -> None:
+    model = open_suspect(str(encoder))
+
+    class Recorded:
+        identity = Identity("replay", "made to fit", model.identity.digest, {"replayed from": "folder"})
+        answer = model.answer
+
+    with pytest.raises(UsageError, match="from its files"):
+        acquire(make_kit(key), Copy(encoder, "copy"), tmp_path / "CASE", named=[Recorded()])
+    assert not (tmp_path / "CASE").exists()
