@@ -169,6 +169,8 @@ def open_model_folder(folder: Path, into: Path | None = None) -> Iterator[ModelF
     """
     try:
         root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except NotADirectoryError as error:
+        raise ModelError(f"{folder} is a file, not a model folder.", "Name the folder, or an ONNX file.") from error
     except (OSError, ValueError) as error:
         raise ModelError(f"There is no folder {folder}.", RETRY) from error
     try:

@@ -65,6 +65,8 @@ def read_lines(path: Path) -> tuple[str, ...]:
     Raises:
         UsageError: the file cannot be read or is no UTF-8.
     """
+    if not path.exists():
+        raise UsageError(f"{path} does not exist.", "Name a text file, one entry a line.")
     try:
         lines = path.read_text("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:

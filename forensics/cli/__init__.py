@@ -30,6 +30,8 @@ VERBS = {
     "demo": ("forensics.cli.demo", "the whole story on small real data, in minutes"),
 }
 
+_INTERRUPTED = "Interrupted; give the same command again, with --resume where it was asking a suspect."
+
 
 class _Verbs(click.Group):
     """Imports a verb's file only when it is used, so that help is quick."""
@@ -54,7 +56,8 @@ def root() -> None:
     """Settle whether a model carries an owner's mark, with evidence the other side can check.
 
     Exit codes: 0 done, whatever the verdict; 1 a check that failed; 2 wrong usage or input, or a full disk; 3 the
-    suspect or a timestamp authority could not be reached; 130 interrupted (the same command goes on).
+    suspect or a timestamp authority could not be reached; 130 interrupted (give the same
+    command again, with --resume where it was asking a suspect).
     """
 
 
@@ -63,9 +66,9 @@ def main() -> None:
     try:
         code = root.main(standalone_mode=False)
     except click.exceptions.Abort:
-        _fail("Interrupted; the same command takes the work up again.", 130)
+        _fail(_INTERRUPTED, 130)
     except KeyboardInterrupt:
-        _fail("Interrupted; the same command takes the work up again.", 130)
+        _fail(_INTERRUPTED, 130)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

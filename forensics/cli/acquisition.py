@@ -1,5 +1,6 @@
 """Turning the options of an acquisition into arguments, and saying what it would ask."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from forensics.cli.common import print_json
 from forensics.errors import UsageError
 from forensics.evidence.schema import Dated
 from forensics.keys.claim import Claim
+from forensics.methods import load_method
 from forensics.recording import UNKNOWN
 from forensics.records import Plan
 from forensics.rules import power_of
@@ -18,6 +20,8 @@ from forensics.suspects.remote.estimate import Estimate, estimate_questions
 from forensics.suspects.remote.suspect import RemoteSuspect
 from forensics.suspects.remote.uri import is_remote
 from forensics.verdict import parse_moment
+
+UNDATED = "The transcript will not be timestamped; add --tsa URL."
 
 
 def settings(choices: dict[str, Any]) -> dict[str, Any]:
@@ -73,7 +77,22 @@ def announce(
     click.echo(f"{facts['probes']} probes in batches of {plan.batch_size}, {facts['bytes']} bytes; nothing was sent.")
     if estimate is not None:
         _tell(estimate, connection, facts["cost_at_most"])
-    click.echo(f"Power at the smallest effect of the claim ({claim.rule.minimum_effect}): {facts['power']:.3f}.")
+    weakest = f"{load_method(claim.method).spec.effect_name} {claim.rule.minimum_effect}"
+    click.echo(
+        f"If the mark is as weak as the claim allows ({weakest}), this finds it in {_share(facts['power'])} of cases."
+    )
+
+
+def tell_undated(choices: Mapping[str, Any]) -> None:
+    """Says on standard error, before anything is asked, that no authority will date the transcript."""
+    if not choices["tsa"] and choices["demonstration"] is None:
+        click.echo(UNDATED, err=True)
+
+
+def _share(probability: float) -> str:
+    if probability < 0.01:
+        return "fewer than 1 %"
+    return "more than 99 %" if probability > 0.99 else f"{100.0 * probability:.0f} %"
 
 
 def _name_suspect(name: str, connection: Connection) -> RemoteSuspect | None:
@@ -93,7 +112,7 @@ def _tell(estimate: Estimate, connection: Connection, cost: float | None) -> Non
     least = "" if estimate.exact else "at least "
     click.echo(
         f"{least}{estimate.requests} requests (the first is made twice), at most {estimate.tokens} tokens "
-        "if none has to be repeated."
+        "(a token is counted as a byte) if none has to be repeated."
     )
     price = f"At most {cost:.4f} at the given price" if cost is not None else "No price is known; give one with --price"
     click.echo(f"{price}.")

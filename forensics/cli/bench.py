@@ -8,8 +8,11 @@ from forensics.bench import BENCHES
 from forensics.cli.common import bar, folder, print_json
 
 
-@click.command()
-@click.argument("name", type=click.Choice(sorted(BENCHES)))
+_NAMES = "\b\nNAME is one of\n" + "\n".join(f"  {name:<12}{summary}" for name, summary in BENCHES.items())
+
+
+@click.command(epilog=_NAMES)
+@click.argument("name", metavar="NAME", type=click.Choice(sorted(BENCHES)))
 @click.option("--quick", is_flag=True, help="A small run whose rows are marked and kept nowhere.")
 @click.option("--jobs", type=click.IntRange(1), default=2, show_default=True, help="Processes of one thread each.")
 @click.option(

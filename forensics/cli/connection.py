@@ -35,7 +35,9 @@ def connection_options(command: Command) -> Command:
             click.option("--max-requests", type=click.IntRange(1), metavar="N", help="Most attempts in all."),
             click.option("--max-tokens", type=click.IntRange(1), metavar="N", help="Most tokens in all."),
             click.option(
-                "--api-key-env", metavar="NAME", help=f"Variable that holds the API key; ${API_KEY} if it is set."
+                "--api-key-env",
+                metavar="NAME",
+                help=f"Name of the variable that holds the API key, never the key itself [{API_KEY}, where it is set].",
             ),
             click.option(
                 "--tls-authority", type=folder(), metavar="FILE", help="Certificates (PEM) to trust for this suspect."

@@ -1,5 +1,6 @@
 """`forensics examine`."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ def examine(
     SUSPECT is a model folder, an ONNX file, PROTOCOL+URL#MODEL such as openai+https://api.example.com/v1#name,
     json:FILE or replay:CASE.
     """
-    from forensics.cli.acquisition import announce, settings
+    from forensics.cli.acquisition import announce, settings, tell_undated
     from forensics.cli.connection import take_connection
     from forensics.cli.results import print_result
     from forensics.examination import examine as run
@@ -55,9 +56,11 @@ def examine(
         kit = make_kit(unlocked, share)
         announce(kit.claim, kit.plan, suspect, connection, choices["price"], as_json)
         return
+    opened, arguments = open_suspect(suspect, connection), settings(choices)
+    tell_undated(choices)
     scored = run(
         unlocked,
-        open_suspect(suspect, connection),
+        opened,
         choices["case"],
         share=share,
         references=references,
@@ -65,6 +68,8 @@ def examine(
         owner_undisputed=owner_undisputed,
         published=published,
         progress=bar,
-        **settings(choices),
+        **arguments,
     )
     print_result(scored, as_json)
+    if not as_json:
+        click.echo(f"\nNext: forensics case open {shlex.quote(str(scored.path))} {shlex.quote(str(key))}")

@@ -1,5 +1,6 @@
 """`forensics key new` and `forensics key show`."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ import click
 from forensics.cli.common import bar, folder, json_option, passphrase_option, print_json, read_passphrase
 
 if TYPE_CHECKING:
+    from forensics.keys.claim import Claim
     from forensics.records import FloatArray, Pool
     from forensics.training.data import ImageData
     from forensics.wordchoice import Embed
@@ -45,7 +47,12 @@ def key() -> None:
     help="The owner's unmarked model (ofsw); or the unmarked encoder behind the service, a folder or an ONNX file "
     "(espew: optional, chooses the words and makes an examination far stronger).",
 )
-@click.option("--tsa", multiple=True, metavar="URL", help="RFC 3161 timestamp authority; twice for two of them.")
+@click.option(
+    "--tsa",
+    multiple=True,
+    metavar="URL",
+    help="RFC 3161 timestamp authority, which proves that the key was there by then; twice for two of them.",
+)
 @click.option("--no-timestamp", is_flag=True, help="Self-dated: the key will not bind its owner.")
 @click.option(
     "--demonstration",
@@ -56,7 +63,13 @@ def key() -> None:
 @click.option("--shares", type=click.IntRange(1), default=1, show_default=True, help="Units of disclosure.")
 @click.option("--bits", type=click.IntRange(1), help="Payload length (ofsw), by default 64; 128 or more for court.")
 @click.option("--banks", type=click.IntRange(1), help="Trigger images (ofsw), by default 8.")
-@click.option("--option", "extra", multiple=True, metavar="NAME=VALUE", help="Another option of the method.")
+@click.option(
+    "--option",
+    "extra",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Another option of the method; `forensics methods NAME` lists them.",
+)
 @click.option("--alpha", default="1e-6", show_default=True, help="Largest p-value that supports the claim.")
 @click.option("--min-effect", help="Smallest effect that supports the claim; by default the method's.")
 @click.option("--grinding", type=click.IntRange(0, 64), default=20, show_default=True, help="g: p is charged 2**g.")
@@ -103,9 +116,10 @@ def new(path: Path, passphrase_file: Path | None, as_json: bool, **choices: Any)
     if as_json:
         print_json(show(made))
         return
-    click.echo(f"Made {path} for {made.claim.owner}: {made.claim.method}, {made.claim.rule.n} units, {binding}.")
+    click.echo(f"Made {path} for {made.claim.owner}: {made.claim.method}, {_size(made.claim)}, {binding}.")
     click.echo(f"Claim {made.claim.digest}")
-    click.echo(f"Next: {NEXT_STEPS.get(spec.modality, NEXT_STEPS['image']).format(key=path)}")
+    step = NEXT_STEPS.get(spec.modality, NEXT_STEPS["image"]).format(key=shlex.quote(str(path)))
+    click.echo(f"Next: {step}{_dating(choices)}")
 
 
 @key.command("show")
@@ -121,6 +135,20 @@ def show_key(path: Path, as_json: bool) -> None:
         return
     for name, value in facts.items():
         click.echo(f"{name:<22}{value}")
+
+
+def _size(claim: "Claim") -> str:
+    """Returns what the scoring secret draws, in words."""
+    if "words" in claim.parameters:
+        return f"{claim.rule.n} candidate words, {claim.parameters['words']} drawn"
+    return f"{claim.rule.n} units"
+
+
+def _dating(choices: Mapping[str, Any]) -> str:
+    """Returns the option that dates the next step as the key was dated; the first of two authorities."""
+    if choices["tsa"]:
+        return f" --tsa {shlex.quote(choices['tsa'][0])}"
+    return f" --demonstration {shlex.quote(str(choices['demonstration']))}" if choices["demonstration"] else ""
 
 
 def _image_pool(choices: Mapping[str, Any]) -> "ImageData":

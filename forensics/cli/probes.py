@@ -1,5 +1,6 @@
 """`forensics probes`."""
 
+import shlex
 from pathlib import Path
 
 import click
@@ -24,4 +25,5 @@ def probes(key: Path, out: Path, share: int, passphrase_file: Path | None, as_js
             {"kit": str(out), "claim": kit.claim.digest, "plan": kit.plan.digest, "probes": len(kit.plan.probes)}
         )
     else:
-        click.echo(f"Wrote {out}: {len(kit.plan.probes)} probes. Next: forensics acquire {out} SUSPECT --case CASE")
+        click.echo(f"Wrote {out}: {len(kit.plan.probes)} probes.")
+        click.echo(f"Next: forensics acquire {shlex.quote(str(out))} SUSPECT --case CASE --tsa URL")

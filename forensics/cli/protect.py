@@ -76,9 +76,11 @@ def serve(key: Path, passphrase_file: Path | None, as_json: bool, **choices: Any
         access_log=choices["access_log"],
     )
     marks = open_marks(key, read_passphrase(passphrase_file), choices["share"])
-    recorded = record(key, choices["service"] or upstream, open_authority(choices["tsa"], choices["demonstration"]))
+    authority = open_authority(choices["tsa"], choices["demonstration"])
 
     def announce(started: Started) -> None:
+        # Only now: a start that failed must not count as the release of what is marked.
+        recorded = record(key, choices["service"] or upstream, authority)
         if as_json:
             print_json(
                 {

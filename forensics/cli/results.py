@@ -11,6 +11,7 @@ from forensics.evidence.case import CaseFolder
 from forensics.evidence.results import decode_measurement, decode_verdict
 from forensics.plaintext import printable
 from forensics.records import Measurement
+from forensics.statistics import LIMIT
 
 COLOURS = {"SUPPORTED": "green", "NOT_SUPPORTED": "yellow", "INCONCLUSIVE": "yellow", "INVALID_CLAIM": "red"}
 
@@ -60,6 +61,7 @@ def print_result(case: CaseFolder, as_json: bool) -> None:
     score = case.evidence.score
     assert score is not None
     verdict, measurement = decode_verdict(score.verdict), decode_measurement(score.measurement)
+    alpha = case.evidence.claim["rule"]["alpha"]
     owner = str(case.evidence.claim["owner"])
     click.secho(found["verdict"], fg=COLOURS[found["verdict"]], bold=True)
     click.echo(printable(conclusion(verdict, measurement, owner, case.evidence.binding), 4000) + "\n")
@@ -70,8 +72,11 @@ def print_result(case: CaseFolder, as_json: bool) -> None:
         ("suspect", found["suspect"]),
         ("matched", _matched(measurement)),
         ("effect", _effect(measurement)),
-        ("exact p", f"{measurement.p_value:.3g}  (charged for silent attempts: {verdict.adjusted_p:.3g})"),
-        ("N*", f"{verdict.n_star:.3g} undisclosed attempts" if verdict.n_star else "none"),
+        (
+            "exact p",
+            f"{measurement.p_value:.3g}  (at most {alpha} allowed; charged: {verdict.adjusted_p:.3g}; at most {float(LIMIT):g} allowed)",
+        ),
+        ("N*", _undisclosed(verdict.n_star)),
         ("published", _published_words(measurement)),
         ("gates", gates),
         ("case", f"{case.path}  manifest {case.manifest_sha256}"),
@@ -80,6 +85,12 @@ def print_result(case: CaseFolder, as_json: bool) -> None:
     click.echo("")
     for reason in verdict.reasons:
         click.echo(f"- {printable(reason, 2000)}")
+
+
+def _undisclosed(attempts: int) -> str:
+    if not attempts:
+        return "0: the finding is not below one in a thousand even without undisclosed attempts"
+    return f"{attempts:.3g} undisclosed attempts leave the finding below one in a thousand"
 
 
 def _matched(measurement: Measurement) -> str:

@@ -14,18 +14,20 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 def scoring_options(command: Command) -> Command:
     """Adds what `score` and `examine` share."""
-    for option in (
-        click.option(
-            "--reference",
-            "references",
-            multiple=True,
-            metavar="MODEL",
-            help="An independent model for gate G3; may be repeated.",
-        ),
-        click.option("--positive", metavar="MODEL", help="The owner's marked model, as a control that must pass."),
-        click.option(
-            "--owner-undisputed", is_flag=True, help="The instructions put the owner of the key beyond dispute."
-        ),
+    for option in reversed(
+        (
+            click.option(
+                "--reference",
+                "references",
+                multiple=True,
+                metavar="MODEL",
+                help="An independent model for gate G3; may be repeated.",
+            ),
+            click.option("--positive", metavar="MODEL", help="The owner's marked model, as a control that must pass."),
+            click.option(
+                "--owner-undisputed", is_flag=True, help="The instructions put the owner of the key beyond dispute."
+            ),
+        )
     ):
         command = option(command)
     return command

@@ -25,5 +25,11 @@ def print_check(path: Path, result: CheckResult, ok: bool, asked: Mapping[str, o
     if asked:
         click.echo(f"{'asked again':<14}{asked['disagreements']} of {asked['probes']} answers differ")
     click.echo("")
+    if asked and not asked["same_model"]:
+        click.echo(
+            "- A model that was asked again is not the one that the case records: other files or another address."
+        )
+    if asked and asked["disagreements"]:
+        click.echo(f"- {asked['disagreements']} answers differ by more than the tolerance, so the check failed.")
     for reason in result.reasons:
         click.echo(f"- {reason}")

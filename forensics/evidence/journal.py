@@ -248,9 +248,15 @@ class Journal:
                 "Add --resume to go on with it, or remove that folder.",
             )
         if start["plan"] != plan_digest:
-            raise CaseError("The interrupted acquisition asked another plan.", "Use the kit that it began with.")
+            raise CaseError(
+                "The interrupted acquisition asked another plan.",
+                f"Use the kit that it began with, or remove {self._folder} to begin anew.",
+            )
         if start["suspect"] != suspect_digest:
-            raise CaseError("The interrupted acquisition examined another suspect.", "Name the suspect it began with.")
+            raise CaseError(
+                "The interrupted acquisition examined another suspect.",
+                f"Name the suspect it began with, or remove {self._folder} to begin anew.",
+            )
         if self.ledger.last != "end":
             self.write([{"event": "resume", "answered": self.recorded, "tool": TOOL}])
 

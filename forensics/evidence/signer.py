@@ -57,7 +57,8 @@ def load_signer(
     leaf = next((found for found in certificates if found.public_key() == key.public_key()), None)
     if leaf is None:
         raise UsageError(
-            f"{path.name} holds no certificate of its own key.", "Give the certificate that belongs to the key."
+            f"{path.name} holds no certificate of its own key.",
+            "Give the certificate that belongs to the key with --certificate.",
         )
     store = SimpleCertificateStore()  # type: ignore[no-untyped-call]
     for embedded in verifiable_chain(leaf, others)[1:]:

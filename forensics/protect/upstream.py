@@ -123,6 +123,7 @@ class Upstream:
     def __init__(self, url: str, *, connections: int, timeout: float, largest: int) -> None:
         self.url, self._connections, self._timeout, self._largest = url, connections, timeout, largest
         self._session: aiohttp.ClientSession | None = None
+        self._relay: aiohttp.ClientSession | None = None
         self._whole: aiohttp.ClientTimeout | None = None
         self._stream: aiohttp.ClientTimeout | None = None
 
@@ -130,20 +131,32 @@ class Upstream:
         aiohttp = import_aiohttp()
         self._whole = aiohttp.ClientTimeout(total=self._timeout)
         self._stream = aiohttp.ClientTimeout(total=None, sock_connect=self._timeout, sock_read=self._timeout)
+        options = {
+            "auto_decompress": False,
+            "skip_auto_headers": ("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+            "read_bufsize": _BUFFER,
+            "max_line_size": _FIELD,
+            "max_field_size": _FIELD,
+        }
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=_IDLE),
-            auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
-            skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
-            read_bufsize=_BUFFER,
-            max_line_size=_FIELD,
-            max_field_size=_FIELD,
+            response_class=_single_use(aiohttp.ClientResponse),
+            **options,
+        )
+        # A server that refuses a request may leave its body unread on the connection, where it would be taken for the
+        # next request: what is only relayed gets a connection of its own each time.
+        self._relay = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=self._connections, force_close=True),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            **options,
         )
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._session is not None:
-            await self._session.close()
+        for session in (self._session, self._relay):
+            if session is not None:
+                await session.close()
 
     async def fetch(self, method: str, path: str, headers: Headers, body: bytes) -> Reply:
         """Sends a request and returns the whole answer.
@@ -154,7 +167,7 @@ class Upstream:
         import aiohttp
 
         try:
-            async with self._request(method, path, headers, body, self._whole) as response:
+            async with self._request(self._session, method, path, headers, body, self._whole) as response:
                 return Reply(
                     response.status,
                     response.reason or "",
@@ -176,21 +189,27 @@ class Upstream:
         import aiohttp
 
         try:
-            async with self._request(method, path, headers, body, self._stream) as response:
+            async with self._request(self._relay, method, path, headers, body, self._stream) as response:
                 yield response
         except (aiohttp.ClientError, OSError) as error:
             raise _failure(error) from error
 
     def _request(
-        self, method: str, path: str, headers: Headers, body: "bytes | AsyncIterable[bytes] | None", limits: Any
+        self,
+        session: "aiohttp.ClientSession | None",
+        method: str,
+        path: str,
+        headers: Headers,
+        body: "bytes | AsyncIterable[bytes] | None",
+        limits: Any,
     ) -> "AbstractAsyncContextManager[aiohttp.ClientResponse]":
         from multidict import CIMultiDict
         from yarl import URL
 
-        if self._session is None:
+        if session is None:
             raise RuntimeError("the upstream is used outside of its block")
         url = URL(self.url + path, encoded=True)
-        return self._session.request(
+        return session.request(
             method, url, headers=CIMultiDict(headers), data=body, allow_redirects=False, timeout=limits
         )
 
@@ -211,6 +230,29 @@ class Upstream:
                 return True
         except (UpstreamError, TimeoutError):
             return False
+
+
+def _single_use(response: Any) -> Any:
+    """Returns a kind of response whose connection is closed, not used again, after anything but a success."""
+
+    class Response(response):  # type: ignore[misc]
+        async def start(self, connection: Any) -> Any:
+            protocol = connection.protocol
+            read = protocol.read
+
+            async def judged() -> Any:
+                message, payload = await read()
+                if message.code >= 300:
+                    protocol.force_close()  # before the body, at whose end the connection would go back to the others
+                return message, payload
+
+            protocol.read = judged
+            try:
+                return await super().start(connection)
+            finally:
+                del protocol.read
+
+    return Response
 
 
 def _failure(error: Exception) -> UpstreamError:

@@ -124,4 +124,4 @@ def _sync(folder: Path) -> None:
 
 
 def _exists(path: Path) -> UsageError:
-    return UsageError(f"{path} exists already.", "Choose another name, or ask for it to be replaced.")
+    return UsageError(f"{path} exists already.", "Choose another name, or add --overwrite.")

@@ -15,7 +15,7 @@ def open_suspect(name: str, connection: Connection = _DEFAULT) -> Suspect:
     """Opens a suspect by path or URI.
 
     Args:
-        name: a Transformers folder (image classifier or text encoder), an ONNX file, `SCHEME+URL#model`,
+        name: a Transformers folder (image classifier or text encoder), an ONNX file, `PROTOCOL+URL#model`,
             `json:FILE`, or `replay:CASE`.
         connection: how a remote suspect is asked; of no meaning for others.
 
@@ -33,10 +33,18 @@ def open_suspect(name: str, connection: Connection = _DEFAULT) -> Suspect:
         from forensics.suspects.remote.suspect import RemoteSuspect
 
         return RemoteSuspect.open(name, connection)
+    if name.lower().startswith(("http://", "https://")):
+        from forensics.suspects.remote.registry import ADAPTERS
+
+        raise UsageError(
+            "The address of a suspect does not say which protocol is spoken there.",
+            f"Put the protocol before the address, such as openai+{name.split(':')[0].lower()}://...; "
+            f"protocols: {', '.join(sorted(ADAPTERS))}.",
+        )
     if "://" in name or "+" in name.split("/")[0]:
         raise UsageError(
             "That is no suspect that can be reached.",
-            "Name a model folder, an ONNX file, SCHEME+URL#model, json:FILE or replay:CASE.",
+            "Name a model folder, an ONNX file, PROTOCOL+URL#model, json:FILE or replay:CASE.",
         )
     if name.endswith(".onnx"):
         from forensics.suspects.onnx import OnnxSuspect

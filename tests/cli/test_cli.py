@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from forensics.cli import VERBS
+from forensics.cli.acquisition import UNDATED
 from tests.line import PASSPHRASE, Line, small_digits
 
 
@@ -28,7 +29,7 @@ def run(*arguments: object, passphrase: str | None = PASSPHRASE, **environment: 
 def refused(result: subprocess.CompletedProcess, code: int, *words: str) -> None:
     assert result.returncode == code, result.stderr
     assert "Traceback" not in result.stderr
-    lines = result.stderr.strip().splitlines()
+    lines = [line for line in result.stderr.strip().splitlines() if line != UNDATED]
     assert len(lines) == 1, result.stderr
     assert lines[0].startswith("forensics: ")
     for word in words:

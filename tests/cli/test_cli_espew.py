@@ -49,7 +49,7 @@ def key(texts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("keys") / "KEY"
     made = run(*MAKE, path, "--corpus", texts, "--option", "candidates=40", *SMALL)
     assert f"Next: forensics protect serve {path} --upstream URL" in made
-    assert "espew, 40 units, self-dated" in made
+    assert "espew, 40 candidate words, 10 drawn, self-dated" in made
     return path
 
 

@@ -27,6 +27,8 @@ def test_words_are_counted_out_of_the_chosen_ones(capsys: pytest.CaptureFixture[
     assert "9 of 10 chosen words among the 10 highest-scoring of 60 (rank sum of the trigger words)" in printed
     assert "AUC 0.984  (95 %: 0.924 to 0.996; chance 0.5)" in printed
     assert "none computed" in printed
+    assert "at most 0.001 allowed)" in printed
+    assert "undisclosed attempts leave the finding below one in a thousand" in printed
 
 
 def test_the_first_published_statistic_is_said_to_decide_nothing(capsys: pytest.CaptureFixture[str]) -> None:

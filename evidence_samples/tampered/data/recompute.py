@@ -79,34 +79,12 @@ class Stream:  # keyed random values: HMAC-SHA256(key, label || 0x00 || counter)
         word = int.from_bytes(self.take(8), "big")
         return word % bound if word < 2**64 - 2**64 % bound else self.integer(bound)
 
-    def bits(self, count: int) -> list[int]:  # most significant bit of each byte first
-        return [byte >> (7 - place) & 1 for byte in self.take(-(-count // 8)) for place in range(8)][:count]
-
     def permutation(self, n: int) -> list[int]:  # Fisher-Yates from the last position down
         order = list(range(n))
         for last in range(n - 1, 0, -1):
             other = self.integer(last + 1)
             order[last], order[other] = order[other], order[last]
         return order
-
-    def normals(self, count: int) -> list[float]:  # Marsaglia's polar method
-        values: list[float] = []
-        while len(values) < count:
-            x, y = (2 * ((int.from_bytes(self.take(8), "big") >> 11) + 0.5) * 2.0**-53 - 1 for _ in range(2))
-            if 0 < x * x + y * y < 1:
-                factor = math.sqrt(-2 * math.log(x * x + y * y) / (x * x + y * y))
-                values += [x * factor, y * factor]
-        return values[:count]
-
-def column_of(answers: Any, labels: list[str], index: int) -> int:  # the suspect's column: by name, else by position
-    named = sorted(answers["labels"]) == sorted(labels) and len(set(labels)) == len(labels)
-    return int(answers["labels"].index(labels[index])) if named else index
-
-def count_matches(items: list[float], bits: list[int]) -> int:  # a score nearer to zero than 1e-9 is a miss
-    return sum((2 * bit - 1) * item > 1e-9 for item, bit in zip(items, bits, strict=True))
-
-def binomial_tail(matched: int, n: int, chance: Fraction) -> Fraction:  # P(Binomial(n, chance) >= matched), exactly
-    return sum((math.comb(n, i) * chance**i * (1 - chance) ** (n - i) for i in range(matched, n + 1)), Fraction(0))
 
 def main(measure: Callable[..., Measured]) -> int:
     data = pathlib.Path("data")
@@ -142,8 +120,8 @@ def main(measure: Callable[..., Measured]) -> int:
 def measure(probe: bytes, score: bytes, claim: Any, share: Any, evidence: Any) -> Measured:
     banks, k, pool = claim["parameters"]["banks"], claim["parameters"]["bits"], share["pool"]
     truth = [pool[place]["label"] for place in Stream(probe, "ofsw/triggers").permutation(len(pool))[:banks]]
-    normals = Stream(probe, "ofsw/kernels").normals(banks * k * k)
-    kernels = [orthonormal([normals[(b * k + i) * k : (b * k + i + 1) * k] for i in range(k)]) for b in range(banks)]
+    drawn = normals(Stream(probe, "ofsw/kernels"), banks * k * k)
+    kernels = [orthonormal([drawn[(b * k + i) * k : (b * k + i + 1) * k] for i in range(k)]) for b in range(banks)]
     suspect = evidence["answers"]
     clean = next(each["answers"] for each in evidence["references"] if each["role"] == "clean-checkpoint")
     only_labels = "labels" in (suspect["kind"], clean["kind"])
@@ -151,8 +129,30 @@ def measure(probe: bytes, score: bytes, claim: Any, share: Any, evidence: Any) -
     w0 = weights(kernels, evaluations(clean, truth, claim["labels"], only_labels))
     share_of_w0 = dot(w, w0) / dot(w0, w0) if dot(w0, w0) > 0 else 0.0
     items = [a - b * share_of_w0 for a, b in zip(w, w0, strict=True)]  # what an unmarked model says anyway is taken out
-    bits = Stream(score, "ofsw/bits").bits(k)
+    packed = Stream(score, "ofsw/bits").take(-(-k // 8))  # most significant bit of each byte first
+    bits = [byte >> (7 - place) & 1 for byte in packed for place in range(8)][:k]
     return items, bits, count_matches(items, bits), binomial_tail(count_matches(items, bits), k, Fraction(1, 2))
+
+def normals(stream: Stream, count: int) -> list[float]:  # Marsaglia's polar method
+    values: list[float] = []
+    while len(values) < count:
+        x, y = (2 * ((int.from_bytes(stream.take(8), "big") >> 11) + 0.5) * 2.0**-53 - 1 for _ in range(2))
+        if 0 < x * x + y * y < 1:
+            factor = math.sqrt(-2 * math.log(x * x + y * y) / (x * x + y * y))
+            values += [x * factor, y * factor]
+    return values[:count]
+
+def column_of(answers: Any, labels: list[str], index: int) -> int:  # by name or number, else by position
+    theirs, numbers = answers["labels"], [str(number) for number in range(len(labels))]
+    known = [names for names in (labels, numbers, [f"LABEL_{i}" for i in numbers]) if sorted(theirs) == sorted(names)]
+    assert known or theirs != sorted(theirs), "foreign names, sorted, do not tell which column is which"
+    return int(theirs.index(known[0][index])) if known and len(set(theirs)) == len(theirs) else index
+
+def count_matches(items: list[float], bits: list[int]) -> int:  # a score nearer to zero than 1e-9 is a miss
+    return sum((2 * bit - 1) * item > 1e-9 for item, bit in zip(items, bits, strict=True))
+
+def binomial_tail(matched: int, n: int, chance: Fraction) -> Fraction:  # P(Binomial(n, chance) >= matched), exactly
+    return sum((math.comb(n, i) * chance**i * (1 - chance) ** (n - i) for i in range(matched, n + 1)), Fraction(0))
 
 def dot(a: list[float], b: list[float]) -> float:
     return math.fsum(x * y for x, y in zip(a, b, strict=True))

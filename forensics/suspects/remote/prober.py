@@ -170,7 +170,7 @@ class Prober:
         if self._failures > MAX_FAILURES and self._exchange.stop is None:
             self._exchange.stop = Unreachable(
                 f"The suspect left {self._failures} batches in a row unanswered; the last: {error}.",
-                "Find out why, and add --resume to go on.",
+                "Find out why; an acquisition goes on with --resume.",
             )
 
     def _missing(self, probes: Sequence[Probe], chunk: Chunk) -> None:
@@ -239,4 +239,4 @@ def _unreachable(error: GivenUpError) -> Unreachable:
         return Unreachable("The suspect refuses access (status 403).", "Ask for access, or check the API key.")
     if error.status == 404:
         return Unreachable("There is no such route or model (status 404).", "Check the URL and the model's name.")
-    return Unreachable(f"The suspect did not answer the first probes: {error}.", "Find out why, and add --resume.")
+    return Unreachable(f"The suspect did not answer the first probes: {error}.", "Check the address and the server.")

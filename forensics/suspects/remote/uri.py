@@ -1,4 +1,4 @@
-"""Names of remote suspects: `SCHEME+http(s)://host[:port]/base?option=value#model`, or `json:FILE`."""
+"""Names of remote suspects: `PROTOCOL+http(s)://host[:port]/base?option=value#model`, or `json:FILE`."""
 
 import re
 from collections.abc import Mapping
