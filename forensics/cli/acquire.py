@@ -20,7 +20,7 @@ def acquisition_options(command: Command) -> Command:
                 "--case",
                 required=True,
                 type=folder(),
-                help="Folder to make for the case, with the answers and what follows from them; must not exist, save with --resume.",
+                help="Folder for the case: what was asked and answered. Must not exist, save with --resume.",
             ),
             click.option(
                 "--suspect-date", metavar="DATE", help="Earliest evidence of the suspect, such as 2026-11-22."

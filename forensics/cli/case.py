@@ -35,9 +35,8 @@ def open_(path: Path, key: Path, actor: str, passphrase_file: Path | None, as_js
     if as_json:
         print_json({"case": str(path), "share": opened.evidence.plan.share, "manifest_sha256": opened.manifest_sha256})
     else:
-        click.echo(
-            f"Opened share {opened.evidence.plan.share} in {path}. Try: python3 -I {shlex.quote(str(path / 'data' / 'recompute.py'))}"
-        )
+        script = shlex.quote(str(path / "data" / "recompute.py"))
+        click.echo(f"Opened share {opened.evidence.plan.share} in {path}. Try: python3 -I {script}")
 
 
 @case.command("add")

@@ -62,6 +62,7 @@ def print_result(case: CaseFolder, as_json: bool) -> None:
     assert score is not None
     verdict, measurement = decode_verdict(score.verdict), decode_measurement(score.measurement)
     alpha = case.evidence.claim["rule"]["alpha"]
+    charged = f"(charged: {verdict.adjusted_p:.3g}; at most {float(LIMIT):g} allowed)"
     owner = str(case.evidence.claim["owner"])
     click.secho(found["verdict"], fg=COLOURS[found["verdict"]], bold=True)
     click.echo(printable(conclusion(verdict, measurement, owner, case.evidence.binding), 4000) + "\n")
@@ -72,10 +73,7 @@ def print_result(case: CaseFolder, as_json: bool) -> None:
         ("suspect", found["suspect"]),
         ("matched", _matched(measurement)),
         ("effect", _effect(measurement)),
-        (
-            "exact p",
-            f"{measurement.p_value:.3g}  (at most {alpha} allowed; charged: {verdict.adjusted_p:.3g}; at most {float(LIMIT):g} allowed)",
-        ),
+        ("exact p", f"{measurement.p_value:.3g}  (at most {alpha} allowed)  {charged}"),
         ("N*", _undisclosed(verdict.n_star)),
         ("published", _published_words(measurement)),
         ("gates", gates),

@@ -22,7 +22,7 @@ _BITS = 1024
 _WORD = 20
 
 CONTROL_ROLES = {
-    "positive": "the owner’s marked model (positive control)",
+    "positive": "marked by the owner (positive control)",
     "predecessor": "its unmarked predecessor (negative control)",
     "reference": "independent reference model",
 }

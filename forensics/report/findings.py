@@ -11,6 +11,8 @@ from forensics.keys.claim import Claim
 from forensics.report.details import Details
 from forensics.report.exhibits import CONTROL_ROLES
 from forensics.report.figures import ratio
+from forensics.report.registration import marked
+from forensics.report.remote import noun
 from forensics.report.tables import Row, Table
 from forensics.report.text import clean, integer, number, power_of_two, share
 
@@ -21,16 +23,24 @@ LEDGER = Decimal("0.001")
 """What gate G2 demands of p after the charges for examinations and undisclosed attempts."""
 
 GATE_TEXTS = {
-    "G1": "The commitment opens, and the dates are in order: key, release of the marked model, earliest evidence "
-    "of the suspect.",
+    "G1": "The commitment opens, and no known date contradicts the order: key, release of what is marked, earliest "
+    "evidence of the suspect.",
     "G2": "The agreement is beyond chance: p is at most α, and at most one in a thousand after all charges.",
     "G3": "Independent reference models do not respond, and the suspect exceeds them by the declared margin.",
     "G4": "The effect is at least the minimum that the claim fixed.",
     "G5": "The recorded transcript replays to the same numbers.",
 }
 
-CONTEXT_LABELS = {"raw_matched": "Units that agree without calibration", "chosen": "Words that the key chose"}
+CONTEXT_LABELS = {
+    "raw_matched": "Units that agree without calibration",
+    "chosen": "Words that the key chose",
+    "missing": "Words without an answer",
+    "uncalibrated AUC": "AUC of the suspect’s answers alone, without the unmarked encoder’s",
+}
 """What methods report beside the deciding statistic, in words; other keys are printed as they are."""
+
+_UNDECIDED = "the dates do not show"
+"""Beginning of the reasons by which a verdict says that two known dates overlap."""
 
 GATE_STATES = {True: "passed", False: "failed", None: "not run"}
 
@@ -126,10 +136,10 @@ def make_results(evidence: Evidence, claim: Claim) -> Results | None:
     )
     return Results(
         found=_found(measurement),
-        plain=_plain(measurement),
+        plain=_plain(measurement, noun(evidence.suspect)),
         rows=tuple(rows),
         null=clean(measurement.null, 400),
-        gates=tuple(Gate(name, text, GATE_STATES[verdict.gates.get(name)]) for name, text in GATE_TEXTS.items()),
+        gates=tuple(_gate(name, evidence, evidence.score) for name in GATE_TEXTS),
         published=Table(("Statistic", "Value", "p as published", "Source"), published) if published else None,
         published_note=_asked_afterwards(evidence.score),
         caveats=tuple(f"{clean(one.name, 60)}: {clean(one.caveat, 300).rstrip('.')}." for one in measurement.published),
@@ -165,7 +175,7 @@ def make_error_rates(evidence: Evidence, claim: Claim, details: Details) -> Erro
         rows=(
             Row(
                 "False positive rate by design",
-                f"At most α = {number(claim.rule.alpha)} for each key, whatever the model",
+                f"At most α = {number(claim.rule.alpha)} for each key, whatever the suspect",
             ),
             Row("Largest p that passes gate G2", number(str(_as_decimal(passing_limit(claim, charged))), 2)),
             Row(
@@ -174,7 +184,7 @@ def make_error_rates(evidence: Evidence, claim: Claim, details: Details) -> Erro
             ),
             Row("Validation study of the laboratory", study or "No validation study was named."),
         ),
-        controls=Table(("Model", "Role", "Agreement", "Effect", "p"), rows) if rows else None,
+        controls=Table(("Name", "Role", "Agreement", "Effect", "p"), rows) if rows else None,
         controls_note=note if controls else "No control or reference model was scored in this case.",
         words_note="No verbal scale of evidential strength is applied: words would need a validation of the whole "
         "procedure on many keys, and none is recorded in the evidence.",
@@ -187,9 +197,38 @@ def counted(n: int, measurement: MeasurementRecord | None) -> int:
     return n if chosen is None else chosen
 
 
+def order_not_shown(evidence: Evidence, score: ScoreRecord) -> str:
+    """Returns what keeps gate G1 from showing the order of the dates; empty where it failed, was not run, or shows it.
+
+    G1 passes where no known date contradicts the order: an unknown date is no contradiction, and proves nothing.
+    """
+    if score.verdict.gates.get("G1") is not True:
+        return ""
+    unknown = [f"the date of {name} is unknown" for name, dated in dated_facts(evidence) if dated is None]
+    open_ends = [clean(one, 200).rstrip(".") for one in score.verdict.reasons if one.startswith(_UNDECIDED)]
+    if not unknown and not open_ends:
+        return ""
+    return f"Not shown: {'; '.join([*unknown, *open_ends])}; G1 says only that no known date contradicts it."
+
+
+def dated_facts(evidence: Evidence) -> tuple[tuple[str, str | None], ...]:
+    """Returns the three dates that gate G1 compares, each with its name; None where unknown."""
+    dates = evidence.dates
+    return (
+        ("the key’s commitment", dates.token.value),
+        (f"the release of the marked {marked(evidence)}", dates.release.value),
+        ("the earliest evidence of the suspect", dates.suspect.value),
+    )
+
+
 def effect_size(test: str, value: str) -> str:
     """Returns an effect as a percentage where it is a share of units, else as a number."""
     return share(value) if test in COUNT_TESTS else number(value)
+
+
+def _gate(name: str, evidence: Evidence, score: ScoreRecord) -> Gate:
+    note = order_not_shown(evidence, score) if name == "G1" else ""
+    return Gate(name, f"{GATE_TEXTS[name]} {note}".strip(), GATE_STATES[score.verdict.gates.get(name)])
 
 
 def _counted(measurement: MeasurementRecord) -> tuple[Row, ...]:
@@ -221,19 +260,19 @@ def _found(measurement: MeasurementRecord) -> str:
     return f"The {clean(measurement.effect.name, 80)} is {effect_size(measurement.test, measurement.effect.value)}."
 
 
-def _plain(measurement: MeasurementRecord) -> str:
+def _plain(measurement: MeasurementRecord, suspect: str) -> str:
     matched, n = integer(measurement.matched), integer(measurement.n)
     if measurement.test == "bits":
         return (
             f"Each secret bit is a coin toss that only the key records. The answers reproduce {matched} of {n}. "
-            "A model that has nothing to do with the key reproduces about half of them."
+            f"A {suspect} that has nothing to do with the key reproduces about half of them."
         )
     chosen = chosen_items(measurement.test, measurement.context)
     if chosen is not None:
         return (
             f"The key picked {integer(chosen)} of {n} ordinary words at random. Every word was scored without "
-            "knowledge of the pick: how far it draws the model’s answers towards a secret text. For a model that has "
-            f"nothing to do with the key the picked words lie anywhere among the {n}; about "
+            f"knowledge of the pick: how far it draws the {suspect}’s answers towards a secret text. For a {suspect} "
+            f"that has nothing to do with the key the picked words lie anywhere among the {n}; about "
             f"{_expected(chosen, measurement.n)} would be among the {integer(chosen)} highest."
         )
     return ""

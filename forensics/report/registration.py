@@ -36,7 +36,7 @@ def make_events(evidence: Evidence) -> tuple[Event, ...]:
             "Key committed", clean(str(evidence.claim.get("created", "")), 40) or None, "claim, as the owner states it"
         ),
         Event("Key time stamp", dates.token.value, clean(dates.token.source), decides=True),
-        Event(f"Marked {marked(evidence)} released", dates.release.value, clean(dates.release.source), decides=True),
+        Event(f"Marked {marked(evidence)} released", dates.release.value, release_source(evidence), decides=True),
         Event("Earliest evidence of suspect", dates.suspect.value, clean(dates.suspect.source), decides=True),
         Event("Answers acquired", evidence.acquired.value, clean(evidence.acquired.source)),
     ]
@@ -56,6 +56,11 @@ def make_events(evidence: Evidence) -> tuple[Event, ...]:
 def marked(evidence: Evidence) -> str:
     """Returns what carries the owner's mark: a service where the claim names a target text, else a model."""
     return "service" if evidence.claim.get("target_text") else "model"
+
+
+def release_source(evidence: Evidence) -> str:
+    """Returns where the release date comes from; the tool records one wording for models and services."""
+    return clean(evidence.dates.release.source.replace("marked model", f"marked {marked(evidence)}"))
 
 
 def make_registration(evidence: Evidence, claim: Claim) -> Registration:
@@ -114,7 +119,7 @@ def _rule(claim: Claim) -> Table:
         ("Missing answers", clean(rule.missing, 300)),
         ("Missing answers allowed", share(rule.missing_allowed)),
         ("Stopping", clean(rule.stopping, 300)),
-        ("Prior of the Bayes factor", clean(rule.prior, 300)),
+        *([("Prior of the Bayes factor", clean(rule.prior, 300))] if rule.prior != "none" else []),
         (
             "Independent references",
             f"at least {integer(rule.references.minimum)}, margin {number(rule.references.margin)}",

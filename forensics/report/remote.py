@@ -25,6 +25,12 @@ _LABELS = {
 }
 """Facts of a remote suspect in words and in the order in which they are printed; others follow as recorded."""
 
+OTHER_NAME = (
+    "The answers name another model than the one asked for. That can be a dated version or an alias of it; the record "
+    "does not show which."
+)
+"""Printed once, where a service answers under another name."""
+
 _MOMENTS = frozenset({"asked from", "asked until"})
 
 LIMITATIONS = (
@@ -50,6 +56,11 @@ def is_remote(identity: IdentityRecord) -> bool:
     return kind not in LOCAL_KINDS
 
 
+def noun(identity: IdentityRecord) -> str:
+    """Returns what the suspect is called: a service where it was reached over a network, else a model."""
+    return "service" if is_remote(identity) else "model"
+
+
 def fact_rows(facts: Mapping[str, str], most: int) -> tuple[Row, ...]:
     """Returns the facts of a remote suspect: the known ones in order, then others by name.
 
@@ -58,13 +69,15 @@ def fact_rows(facts: Mapping[str, str], most: int) -> tuple[Row, ...]:
     """
     known = [name for name in _LABELS if name in facts]
     others = sorted(name for name in facts if name not in _LABELS and name != "protocol")
-    return tuple(
+    rows = tuple(
         Row(
             _LABELS.get(name, clean(name[:1].upper() + name[1:], 60)),
             moment(facts[name]) if name in _MOMENTS else clean(facts[name], 300),
         )
         for name in [*known, *others][:most]
     )
+    asked, stated = facts.get("model asked for"), facts.get("model stated")
+    return (*rows, Row("Remark", OTHER_NAME)) if asked and stated and asked != stated else rows
 
 
 def transcript_rows(evidence: Evidence, files: Mapping[str, bytes]) -> tuple[Row, ...]:

@@ -8,8 +8,9 @@ from forensics.evidence.schema import Evidence, ScoreRecord
 from forensics.keys.claim import Claim
 from forensics.report.details import Details
 from forensics.report.exhibits import CONTROL_ROLES
-from forensics.report.findings import GATE_STATES, GATE_TEXTS, counted
-from forensics.report.remote import LIMITATIONS, is_remote
+from forensics.report.findings import GATE_STATES, GATE_TEXTS, counted, dated_facts, order_not_shown
+from forensics.report.registration import marked
+from forensics.report.remote import LIMITATIONS, is_remote, noun
 from forensics.report.text import clean, integer, number, power_of_two, share
 
 GENERAL = (
@@ -17,7 +18,7 @@ GENERAL = (
     "reached the suspect, who put it there, or whether that was permitted.",
     "Replaying the record shows that the numbers follow from the recorded answers. It does not show that the suspect "
     "gave those answers; asking the suspect again does.",
-    "A mark can be removed: a verdict of “not supported” is no evidence that the models are independent.",
+    "A mark can be removed: a verdict of “not supported” is no evidence that the suspect is independent.",
 )
 """What limits every examination of this kind; what applies to one case alone is printed before it."""
 
@@ -36,7 +37,7 @@ def make_alternatives(evidence: Evidence, claim: Claim) -> tuple[Alternative, ..
     score = evidence.score
     measurement = score.measurement if score else None
     gates = score.verdict.gates if score else {}
-    scored = "Not scored."
+    scored, suspect, source = "Not scored.", noun(evidence.suspect), marked(evidence)
     return (
         Alternative(
             "Chance",
@@ -45,7 +46,7 @@ def make_alternatives(evidence: Evidence, claim: Claim) -> tuple[Alternative, ..
         ),
         Alternative(
             "A peculiarity of the suspect",
-            "The answers are held fixed and only the payload is redrawn, so that bias or dependence in the model "
+            f"The answers are held fixed and only the payload is redrawn, so that bias or dependence in the {suspect} "
             "cannot create agreement. References and controls test the same in practice.",
             _controls_result(score) if score else scored,
         ),
@@ -57,16 +58,17 @@ def make_alternatives(evidence: Evidence, claim: Claim) -> tuple[Alternative, ..
         ),
         Alternative(
             "A key made after the suspect was known",
-            "The claim is time-stamped before the marked model is released, and the release precedes the suspect (G1).",
-            f"G1: {GATE_STATES[gates.get('G1')]}. {_binding_result(evidence)}",
+            f"The claim is to be time-stamped before the marked {source} is released, and the release is to precede "
+            "the suspect (G1).",
+            f"{_order_result(evidence)} {_binding_result(evidence)}",
         ),
         Alternative(
-            "A licence, or a marked model upstream of both",
+            f"A licence, or a marked {source} upstream of both",
             "Not a question of measurement: contracts and provenance decide it.",
             "Not examined. The finding would look the same.",
         ),
         Alternative(
-            "Training on answers of the marked model",
+            f"Training on answers of the marked {source}",
             "Not distinguished: marked answers can carry the payload into another model.",
             "Not examined. The finding would look the same.",
         ),
@@ -82,7 +84,7 @@ def make_alternatives(evidence: Evidence, claim: Claim) -> tuple[Alternative, ..
             f"G5: {GATE_STATES[gates.get('G5')]}." if score else scored,
         ),
         Alternative(
-            "Another model than the one asserted",
+            f"Another {suspect} than the one asserted",
             "The suspect is pinned by the digest of what was read or of the endpoint’s description.",
             "The digest covers the endpoint’s description alone; which weights answered is not shown."
             if is_remote(evidence.suspect)
@@ -103,9 +105,9 @@ def make_limitations(evidence: Evidence, claim: Claim, details: Details) -> tupl
         found.append(
             "No share is opened: the payload is sealed, so that the other side cannot yet recompute the result."
         )
-    unknown = [name for name, dated in _dates(evidence) if dated is None]
+    unknown = [name for name, dated in dated_facts(evidence) if dated is None]
     if unknown:
-        found.append(f"Not known: {', '.join(unknown)}.")
+        found.append(f"Not known: the date of {', of '.join(unknown)}.")
     if score is None:
         found += LIMITATIONS if is_remote(evidence.suspect) else ()
         return ("The answers were recorded but not scored, so that this report has no finding.", *found, *GENERAL)
@@ -116,7 +118,7 @@ def make_limitations(evidence: Evidence, claim: Claim, details: Details) -> tupl
     if references < max(claim.rule.references.minimum, 1):
         found.append(f"Only {references} independent reference models were scored, fewer than the claim asks for.")
     if "positive" not in {one.role for one in score.controls}:
-        found.append("The positive control (the owner's own marked model) is not in the case.")
+        found.append(f"The positive control (the owner’s own marked {marked(evidence)}) is not in the case.")
     if Decimal(measurement.power) < Decimal("0.8"):
         found.append(
             f"The power at the minimum effect is {share(measurement.power)}: a weak mark could have been missed, so "
@@ -138,13 +140,11 @@ def make_limitations(evidence: Evidence, claim: Claim, details: Details) -> tupl
     )
 
 
-def _dates(evidence: Evidence) -> tuple[tuple[str, str | None], ...]:
-    dates = evidence.dates
-    return (
-        ("the time of the key’s commitment", dates.token.value),
-        ("the release of the marked model", dates.release.value),
-        ("the earliest evidence of the suspect", dates.suspect.value),
-    )
+def _order_result(evidence: Evidence) -> str:
+    if evidence.score is None:
+        return "Not scored."
+    note = order_not_shown(evidence, evidence.score)
+    return note or f"G1: {GATE_STATES[evidence.score.verdict.gates.get('G1')]}."
 
 
 def _controls_result(score: ScoreRecord) -> str:

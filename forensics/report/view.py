@@ -8,7 +8,7 @@ from forensics import __version__
 from forensics.canonical import sha256
 from forensics.conclusion import chance_in_words
 from forensics.errors import CaseError
-from forensics.evidence.schema import Evidence
+from forensics.evidence.schema import Evidence, MeasurementRecord
 from forensics.keys.claim import Claim
 from forensics.report.conclusion import WARNINGS, conclude
 from forensics.report.details import Details
@@ -18,7 +18,8 @@ from forensics.report.figures import Figure
 from forensics.report.findings import ErrorRates, Results, make_error_rates, make_results
 from forensics.report.material import make_material
 from forensics.report.people import Examiner, Instructions, day, make_examiner, make_instructions
-from forensics.report.registration import Registration, make_registration
+from forensics.report.registration import Registration, make_registration, marked
+from forensics.report.remote import noun
 from forensics.report.reservations import Alternative, make_alternatives, make_limitations
 from forensics.report.tables import Row, digest_row
 from forensics.report.text import clean, groups, moment, sentence
@@ -39,6 +40,12 @@ OUTCOME_LABELS = {
     "NOT_SCORED": "Not scored",
 }
 
+
+AUC_IN_WORDS = (
+    "AUC: of all pairs of a word that the key chose and one that it did not, the share in which the chosen word scores "
+    "higher; one half by chance, 1 at most."
+)
+"""Stands below the conclusion where that names the AUC for the first time."""
 
 DENSITIES = ((900, "denser"), (640, "dense"))
 """Characters of conclusion and facts from which on the cover is set smaller."""
@@ -76,6 +83,9 @@ class Report:
     Attributes:
         missing: required keys of case.toml that were not supplied; not empty makes a draft.
         outcome: one of `OUTCOME_LABELS`.
+        noun: what the suspect is called, a model or a service.
+        marked: likewise what carries the owner's mark.
+        terms: of the glossary that not every case needs: AUC, Bayes factor.
         created: ISO 8601 time from the evidence; the document's dates.
         figures: by name; absent where the evidence does not carry them.
         figure_notes: why a figure is absent, by name.
@@ -96,6 +106,9 @@ class Report:
     chance: str
     owner: str
     suspect: str
+    noun: str
+    marked: str
+    terms: frozenset[str]
     method: str
     method_name: str
     references: tuple[str, ...]
@@ -125,6 +138,11 @@ class Report:
     figure_notes: Mapping[str, str]
 
     @property
+    def effect_in_words(self) -> str:
+        """What the effect's abbreviation in the conclusion means; empty where there is none."""
+        return AUC_IN_WORDS if "AUC" in self.conclusion else ""
+
+    @property
     def draft(self) -> bool:
         """Whether anything required is missing."""
         return bool(self.missing)
@@ -133,6 +151,7 @@ class Report:
     def density(self) -> str:
         """Style class of the cover: the more text it has, the smaller it is set."""
         size = len(self.conclusion) + sum(len(row.value) for row in self.cover)
+        size += len(self.effect_in_words)
         return next((name for limit, name in DENSITIES if size > limit), "")
 
     @property
@@ -228,6 +247,9 @@ def _compose(
         chance=chance_in_words(float(measurement.p_value)) if measurement else "",
         owner=clean(claim.owner, 120),
         suspect=clean(evidence.suspect.name, 120),
+        noun=noun(evidence.suspect),
+        marked=marked(evidence),
+        terms=_terms(claim, measurement),
         method=clean(claim.method, 40),
         method_name=f"{clean(claim.method, 40)}, version {clean(claim.method_version, 40)}",
         references=tuple(clean(one.role, 60) for one in evidence.references),
@@ -260,6 +282,16 @@ def _compose(
     )
 
 
+def _terms(claim: Claim, measurement: MeasurementRecord | None) -> frozenset[str]:
+    """Returns the terms that this case uses and others do not."""
+    terms = set()
+    if (measurement is not None and "AUC" in measurement.effect.name) or claim.target_text:
+        terms.add("AUC")
+    if (measurement is not None and measurement.bayes_factor_log10 is not None) or claim.rule.prior != "none":
+        terms.add("Bayes factor")
+    return frozenset(terms)
+
+
 def _cover(evidence: Evidence, claim: Claim, details: Details) -> tuple[Row, ...]:
     report, person = details.report, details.examiner
     version = clean(report.version or "", 12) or "not stated"
@@ -267,7 +299,7 @@ def _cover(evidence: Evidence, claim: Claim, details: Details) -> tuple[Row, ...
     examiner = [part for part in (clean(person.name or "", 48), clean(person.role or "", 40)) if part]
     return (
         Row("Report", ", ".join([*given, f"supersedes {clean(report.supersedes or '', 30) or 'none'}"])),
-        Row("Model under examination", clean(evidence.suspect.name, 90)),
+        Row(f"{noun(evidence.suspect).capitalize()} under examination", clean(evidence.suspect.name, 90)),
         Row("Owner of the key", clean(claim.owner, 90)),
         Row("Method", f"{clean(claim.method, 40)}, version {clean(claim.method_version, 20)}"),
         Row("Court", clean(details.court.name or "", 90) or "No court was named."),

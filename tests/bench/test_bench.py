@@ -46,12 +46,13 @@ def test_bench_keys_are_derived_in_full_and_differ() -> None:
     assert made[0].claim.digest != made[2].claim.digest
 
 
-def test_the_pages_tables_are_those_of_the_results() -> None:
+@pytest.mark.parametrize(("name", "blocks"), [("ofsw.md", 3), ("espew.md", 2), ("remote.md", 2), ("protect.md", 1)])
+def test_the_pages_tables_are_those_of_the_results(name: str, blocks: int) -> None:
     from forensics.bench.tables import rewrite
 
     docs = Path(__file__).parents[2] / "docs"
-    page = (docs / "ofsw.md").read_text(encoding="utf-8")
-    assert page.count("<!-- table: ") == 3
+    page = (docs / name).read_text(encoding="utf-8")
+    assert page.count("<!-- table: ") == blocks
     assert rewrite(page, docs / "results") == page
 
 

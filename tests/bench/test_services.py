@@ -232,3 +232,32 @@ def test_an_innocent_and_a_marked_answer_are_told_apart() -> None:
     innocent, guilty = (made.score(answers(rows))[0] for rows in (clean, marked))
     assert guilty.p_value < 1e-6 < 0.01 < innocent.p_value
     assert guilty.effect.value > 0.9
+
+
+def test_the_committed_results_meet_what_the_page_says() -> None:
+    """Every never-marked suspect stays unsupported, the students of a marked service do not, and the sizes hold."""
+    import json
+    from pathlib import Path
+
+    from forensics.statistics import allowed_rejections
+
+    folder = Path(__file__).parents[2] / "docs" / "results" / "services"
+    rows = [row for path in sorted(folder.glob("*.json")) for row in json.loads(path.read_bytes())["rows"]]
+    assert not any(row["quick"] for row in rows)
+    assert not [row for row in rows if row.get("innocent") and row.get("verdict") == "SUPPORTED"]
+    plain = [
+        row["verdict"]
+        for row in rows
+        if (row.get("part"), row.get("mark"), row.get("attack")) == ("attack", "espew", "none")
+        and row.get("before") in ("none", "CSE, K = 50")
+    ]
+    assert len(plain) == 20
+    assert set(plain) == {"SUPPORTED"}
+    losses = [row["loss over traffic"] for row in rows if (row.get("part"), row["method"]) == ("cost", "espew")]
+    assert len(losses) == 5
+    assert max(losses) <= 0.005
+    for probes in (20, 200):
+        sizes = [row["p_value"] for row in rows if (row.get("part"), row.get("probes")) == ("size", probes)]
+        assert len(sizes) == 1000
+        for level in (0.05, 0.01, 0.001):
+            assert sum(p <= level for p in sizes) <= allowed_rejections(1000, level, 6)

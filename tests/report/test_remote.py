@@ -50,6 +50,14 @@ def test_endpoint_window_certificate_and_attempts_are_printed() -> None:
     assert "over the description of the endpoint, not over the model" in text
 
 
+def test_an_answer_under_another_name_is_remarked_once() -> None:
+    _, text = shown()
+    assert text.count("The answers name another model than the one asked for.") == 1
+    for facts in ({**REMOTE_FACTS, "model stated": "boreal-embed-2"}, {"url": REMOTE_FACTS["url"]}):
+        _, text = shown(facts=facts)
+        assert "name another model" not in text
+
+
 def test_the_transcript_is_counted() -> None:
     report, _ = shown(transcript=make_transcript(EVENTS))
     rows = {row.label: row.value for row in report.exhibits.acquisition}

@@ -213,13 +213,64 @@ def test_limitations_are_those_of_the_case() -> None:
     bare = make(make_evidence("SUPPORTED", binding="self-dated", controls=False, released=None, missing="0.05"))
     text = " ".join(bare.limitations)
     assert bare.limitations[0].startswith("The key is self-dated")
-    assert "Not known: the time of the key’s commitment, the release of the marked model." in text
+    assert "Not known: the date of the key’s commitment, of the release of the marked model." in text
     assert "5.0\u202f% of the answers are missing" in text
     assert "Only 0 independent reference models" in text
     full = " ".join(make(make_evidence("SUPPORTED", binding="timestamped")).limitations)
     assert "self-dated" not in full
     assert "Not known" not in full
     assert "missing" not in full
+
+
+def _order(report: Report) -> tuple[str, str]:
+    assert report.results is not None
+    row = next(one.result for one in report.alternatives if one.explanation.startswith("A key made after"))
+    return row, next(gate.text for gate in report.results.gates if gate.name == "G1")
+
+
+def test_an_unknown_date_is_not_taken_for_an_order_that_was_shown() -> None:
+    whole = make_evidence("SUPPORTED", binding="timestamped")
+    shown, gate = _order(make(whole))
+    assert shown == "G1: passed. The key is time-stamped."
+    assert "Not shown" not in gate
+    unknown = whole.dates.model_copy(update={"suspect": Dated(value=None, source="unknown")})
+    wanted = (
+        "Not shown: the date of the earliest evidence of the suspect is unknown; G1 says only that no known date "
+        "contradicts it."
+    )
+    shown, gate = _order(make(whole.revised(dates=unknown)))
+    assert shown.startswith(wanted)
+    assert "passed" not in shown
+    assert gate.endswith(wanted)
+    shown, _ = _order(make(make_evidence("SUPPORTED", binding="timestamped", released=None)))
+    assert shown.startswith("Not shown: the date of the release of the marked model is unknown;")
+
+
+def test_dates_that_overlap_show_no_order() -> None:
+    whole = make_evidence("SUPPORTED", binding="timestamped")
+    assert whole.score is not None
+    said = [*whole.score.verdict.reasons, "the dates do not show whether the release lies before the suspect"]
+    verdict = whole.score.verdict.model_copy(update={"reasons": said})
+    shown, _ = _order(make(whole.revised(score=whole.score.model_copy(update={"verdict": verdict}))))
+    assert shown.startswith("Not shown: the dates do not show whether the release lies before the suspect; G1 says")
+
+
+def test_a_gate_that_failed_or_was_not_run_is_said_to_have() -> None:
+    evidence = make_evidence("SUPPORTED", binding="self-dated", released=None)
+    assert evidence.score is not None
+    for state, said in ((False, "G1: failed."), (None, "G1: not run.")):
+        gates = {**evidence.score.verdict.gates, "G1": state}
+        verdict = evidence.score.verdict.model_copy(update={"gates": gates})
+        shown, gate = _order(make(evidence.revised(score=evidence.score.model_copy(update={"verdict": verdict}))))
+        assert shown.startswith(said)
+        assert "Not shown" not in gate
+
+
+def test_the_glossary_explains_what_the_case_uses() -> None:
+    html = render_html(make(make_evidence("SUPPORTED")))
+    assert '<th scope="row">Bayes factor</th>' in html
+    assert '<th scope="row">AUC</th>' not in html
+    assert '<th scope="row">Gate, G1 to G5</th>' in html
 
 
 def test_hostile_text_is_escaped_everywhere() -> None:

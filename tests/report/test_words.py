@@ -239,6 +239,46 @@ def test_texts_asked_afterwards_are_said_to_disclose_words() -> None:
     assert "245 further texts, after everything that decides" in visible(html)
 
 
+def test_a_marked_service_is_not_called_a_model() -> None:
+    evidence, files = make_word_evidence(n=60, chosen=10)
+    release = evidence.dates.release.model_copy(update={"source": "timestamp over the record of the marked model"})
+    dated = evidence.revised(dates=evidence.dates.model_copy(update={"release": release}))
+    report = make_report(dated, make_details(), manifest_sha256=digest("manifest"), files=files)
+    text = visible(render_html(report))
+    assert "record of the marked service" in text
+    assert "marked model" not in text.replace("the marked model’s", "")
+    assert "Service under examination" in text
+    assert "machine\u2011learning service" in text
+    assert "For a service that has nothing to do with the key" in text
+    assert "trains into a model" not in text
+
+
+def test_the_effect_is_explained_where_it_is_first_named() -> None:
+    _, html = make(outcome="SUPPORTED")
+    cover = visible(html[: html.index('id="summary"')])
+    assert "the share in which the chosen word scores higher; one half by chance" in cover
+    glossary = html[html.index('id="glossary"') :]
+    assert '<th scope="row">AUC</th>' in glossary
+    assert "Bayes factor" not in html
+    unscored, html = make(outcome=None)
+    assert unscored.effect_in_words == ""
+    assert "of all pairs of a word" not in visible(html[: html.index('id="summary"')])
+
+
+def test_context_is_printed_in_words() -> None:
+    evidence, files = make_word_evidence(n=60, chosen=10)
+    assert evidence.score is not None
+    context = {**evidence.score.measurement.context, "missing": "0.0", "uncalibrated AUC": "0.91"}
+    record = evidence.score.measurement.model_copy(update={"context": context})
+    changed = evidence.revised(score=evidence.score.model_copy(update={"measurement": record}))
+    report = make_report(changed, make_details(), manifest_sha256=digest("manifest"), files=files)
+    assert report.results is not None
+    assert [row.label for row in report.results.context] == [
+        "Words without an answer",
+        "AUC of the suspect’s answers alone, without the unmarked encoder’s",
+    ]
+
+
 def test_the_method_is_described() -> None:
     _, html = make(outcome="SUPPORTED")
     text = visible(html)
