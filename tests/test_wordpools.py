@@ -232,7 +232,7 @@ def test_files_are_read_line_by_line(tmp_path: Path) -> None:
     path = tmp_path / "words.txt"
     path.write_bytes("\ufeffone  two\r\n\r\n three\t\n".encode())
     assert read_lines(path) == ("one two", "three")
-    with pytest.raises(UsageError, match="cannot be read"):
+    with pytest.raises(UsageError, match="does not exist"):
         read_lines(tmp_path / "missing.txt")
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UsageError, match="UTF-8"):

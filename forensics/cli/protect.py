@@ -19,31 +19,59 @@ def protect() -> None:
 @click.argument("key", metavar="KEY", type=folder())
 @click.option("--upstream", required=True, metavar="URL", help="Base URL of the service (OpenAI-compatible or TEI).")
 @click.option(
-    "--listen", default="127.0.0.1:8090", show_default=True, metavar="HOST:PORT", help="Port 0: any free one."
+    "--listen",
+    default="127.0.0.1:8090",
+    show_default=True,
+    metavar="HOST:PORT",
+    help="Where clients reach the marked service; port 0: any free one.",
 )
 @click.option("--admin", metavar="HOST:PORT", help="Loopback listener with /_protect/metrics and /_protect/health.")
 @click.option("--service", metavar="NAME", help="Name in the key's record of what it marks; by default the URL.")
 @click.option("--share", type=click.IntRange(0), default=0, show_default=True, help="Which share of the key marks.")
 @click.option(
-    "--token-ids", type=_POLICY, default="refuse", show_default=True, help="Inputs of token numbers hide their words."
+    "--token-ids",
+    type=_POLICY,
+    default="refuse",
+    show_default=True,
+    help="What to do with inputs of token numbers, whose words cannot be seen.",
 )
 @click.option(
     "--unmarkable",
     type=_POLICY,
     default="refuse",
     show_default=True,
-    help="Routes and forms whose vectors cannot be marked, such as /embed_all.",
+    help="What to do with routes and forms whose vectors cannot be marked, such as /embed_all.",
 )
-@click.option("--connections", type=click.IntRange(1), default=128, show_default=True, help="Most at a time, upstream.")
-@click.option("--timeout", type=click.FloatRange(0.1), default=60.0, show_default=True, help="Seconds, for an answer.")
 @click.option(
-    "--grace", type=click.FloatRange(0.0), default=30.0, show_default=True, help="Seconds to finish, at the end."
+    "--connections",
+    type=click.IntRange(1),
+    default=128,
+    show_default=True,
+    help="Most connections to the service at a time.",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0.1),
+    default=60.0,
+    show_default=True,
+    help="Seconds that the service may take for an answer.",
+)
+@click.option(
+    "--grace",
+    type=click.FloatRange(0.0),
+    default=30.0,
+    show_default=True,
+    help="Seconds for requests under way to finish when the proxy is ended.",
 )
 @click.option(
     "--max-body", type=click.IntRange(1), default=16, show_default=True, help="Largest body of a request, in MiB."
 )
 @click.option("--access-log", is_flag=True, help="A line a request on standard error: route, status, time.")
-@click.option("--tsa", metavar="URL", help="Timestamp authority for the record of the service.")
+@click.option(
+    "--tsa",
+    metavar="URL",
+    help="Timestamp authority (RFC 3161) for the record of the service: shows since when it is marked.",
+)
 @click.option("--demonstration", type=folder(), metavar="DIR", help="Local demonstration authority instead.")
 @passphrase_option
 @json_option

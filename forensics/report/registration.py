@@ -59,8 +59,13 @@ def marked(evidence: Evidence) -> str:
 
 
 def release_source(evidence: Evidence) -> str:
-    """Returns where the release date comes from; the tool records one wording for models and services."""
-    return clean(evidence.dates.release.source.replace("marked model", f"marked {marked(evidence)}"))
+    """Returns where the release date comes from."""
+    return clean(named(evidence.dates.release.source, evidence))
+
+
+def named(text: str, evidence: Evidence) -> str:
+    """Returns a recorded sentence with the right noun: the tool records one wording for marked models and services."""
+    return text.replace("marked model", f"marked {marked(evidence)}")
 
 
 def make_registration(evidence: Evidence, claim: Claim) -> Registration:

@@ -18,7 +18,7 @@ from forensics.report.figures import Figure
 from forensics.report.findings import ErrorRates, Results, make_error_rates, make_results
 from forensics.report.material import make_material
 from forensics.report.people import Examiner, Instructions, day, make_examiner, make_instructions
-from forensics.report.registration import Registration, make_registration, marked
+from forensics.report.registration import Registration, make_registration, marked, named
 from forensics.report.remote import noun
 from forensics.report.reservations import Alternative, make_alternatives, make_limitations
 from forensics.report.tables import Row, digest_row
@@ -243,7 +243,10 @@ def _compose(
         outcome_label=OUTCOME_LABELS[outcome],
         conclusion=conclude(evidence, claim),
         binding_warning=WARNINGS[evidence.binding],
-        reasons=tuple(sentence(reason) for reason in evidence.score.verdict.reasons[:12]) if evidence.score else (),
+        reasons=tuple(
+            sentence(named(reason, evidence))
+            for reason in (evidence.score.verdict.reasons[:12] if evidence.score else ())
+        ),
         chance=chance_in_words(float(measurement.p_value)) if measurement else "",
         owner=clean(claim.owner, 120),
         suspect=clean(evidence.suspect.name, 120),

@@ -253,7 +253,7 @@ def test_the_committed_results_meet_what_the_page_says() -> None:
     ]
     assert len(plain) == 20
     assert set(plain) == {"SUPPORTED"}
-    losses = [row["loss over traffic"] for row in rows if (row.get("part"), row["method"]) == ("cost", "espew")]
+    losses = [row["loss over traffic"] for row in rows if (row.get("part"), row.get("method")) == ("cost", "espew")]
     assert len(losses) == 5
     assert max(losses) <= 0.005
     for probes in (20, 200):

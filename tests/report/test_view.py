@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from forensics.errors import CaseError
-from forensics.evidence.schema import Evidence
+from forensics.evidence.schema import Dated, Evidence
 from forensics.keys.claim import Claim
 from forensics.report.conclusion import conclude
 from forensics.report.details import Details
