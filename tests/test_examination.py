@@ -158,7 +158,8 @@ def test_named_models_are_asked_again(line: Line, unlocked, tmp_path: Path) -> N
     examine(unlocked, open_suspect(str(line.marked)), tmp_path / "case")
     open_case(unlocked, tmp_path / "case")
     again = repeat(tmp_path / "case", open_suspect(str(line.marked)), [open_suspect(str(line.unmarked))])
-    assert again == {"probes": 256, "disagreements": 0, "same_model": True}
+    assert (again["probes"], again["disagreements"], again["same_model"]) == (256, 0, True)
+    assert again["named_models_asked"]
 
 
 def test_opened_case_checks_recomputes_and_repeats(line: Line, unlocked, independent, tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def test_what_cannot_make_a_key_is_refused_in_a_sentence(texts: Path, key: Path,
     path = tmp_path / "KEY"
     refused((*MAKE, path), "--corpus")
     refused((*MAKE, path, "--corpus", texts), "60 words", "200 are needed")
-    refused((*MAKE, path, "--corpus", tmp_path / "none"), "cannot be read")
+    refused((*MAKE, path, "--corpus", tmp_path / "none"), "does not exist")
     refused((*MAKE, path, "--corpus", texts, "--option", "candidates=40", *SMALL, "--bits", "64"), "'bits'")
     refused((*MAKE, path, "--corpus", texts, "--option", "candidates=forty", *SMALL), "no number")
     refused((*MAKE, path, "--corpus", texts, "--option", "candidates=40", *SMALL, "--grinding", "30"), "too few")
