@@ -11,6 +11,7 @@ from forensics.errors import UsageError
 from forensics.evidence.journal import Journal
 from forensics.evidence.scribe import Scribe
 from forensics.keys.timestamp import TimestampAuthority
+from forensics.labels import match_labels
 from forensics.progress import Advance, Progress, silent
 from forensics.records import Answers, Identity, Plan
 from forensics.suspects.remote.witness import Past
@@ -51,7 +52,7 @@ def ask_plan(
             started = time.monotonic()
             answers = suspect.answer(batch)
             elapsed = time.monotonic() - started
-            _require_labels(journal, len(answers.labels), labels)
+            _approve(journal, answers.labels, labels, by_name=False)
             journal.record(
                 first,
                 [probe.digest for probe in batch],
@@ -63,8 +64,21 @@ def ask_plan(
     return suspect.identity
 
 
-def ask(suspect: "Suspect", plan: Plan, progress: Progress = silent, label: str = "Asking a reference") -> Answers:
-    """Puts a whole plan to a model and returns its answers; nothing is recorded on the way."""
+def ask(
+    suspect: "Suspect",
+    plan: Plan,
+    progress: Progress = silent,
+    label: str = "Asking a reference",
+    labels: Sequence[str] = (),
+) -> Answers:
+    """Puts a whole plan to a model and returns its answers; nothing is recorded on the way.
+
+    Args:
+        labels: the claim's label list, where the answers shall be scored.
+
+    Raises:
+        UsageError: the model's classes cannot be brought together with the claim's.
+    """
     from forensics.suspects.remote.suspect import RemoteSuspect
 
     # A remote one is given everything at once and cuts it into batches by itself.
@@ -75,7 +89,10 @@ def ask(suspect: "Suspect", plan: Plan, progress: Progress = silent, label: str 
             batch = plan.probes[start : start + size]
             parts.append(suspect.answer(batch))
             advance(len(batch))
-    return join_answers(parts)
+    answers = join_answers(parts)
+    if labels:
+        require_labels(answers.labels, labels, by_name=isinstance(suspect, RemoteSuspect) and suspect.by_name)
+    return answers
 
 
 async def _converse(
@@ -86,6 +103,8 @@ async def _converse(
     advance: Advance,
     authority: TimestampAuthority | None,
 ) -> None:
+    from forensics.suspects.remote.tables import ByName
+
     ledger = journal.ledger
     past = Past(
         attempts=ledger.attempts,
@@ -103,15 +122,37 @@ async def _converse(
         Scribe(journal, authority.stamp if authority is not None else None),
         past,
         names=labels,
-        approve=lambda count: _require_labels(journal, count, labels),
+        approve=lambda answers, theirs: _approve(journal, theirs, labels, by_name=isinstance(answers, ByName)),
         advance=advance,
     )
 
 
-def _require_labels(journal: Journal, count: int, labels: Sequence[str]) -> None:
-    if count not in (0, len(labels)):
+def _approve(journal: Journal, theirs: Sequence[str], labels: Sequence[str], *, by_name: bool) -> None:
+    """Ends an acquisition that cannot be scored, with nothing left of it."""
+    try:
+        require_labels(theirs, labels, by_name=by_name)
+    except UsageError:
         journal.discard()
+        raise
+
+
+def require_labels(theirs: Sequence[str], labels: Sequence[str], *, by_name: bool) -> None:
+    """Refuses answers whose classes cannot be brought together with the claim's.
+
+    Args:
+        theirs: the answers' class names; none for vectors, texts and bare numbers.
+        by_name: the classes stand in the order of their names, so that their places tell nothing.
+
+    Raises:
+        UsageError: another number of classes, or foreign names in no order of the model's.
+    """
+    if len(theirs) not in (0, len(labels)):
         raise UsageError(
-            f"The suspect has {count} labels; the claim has {len(labels)}.",
+            f"The suspect has {len(theirs)} labels; the claim has {len(labels)}.",
             "Examine a classifier of the claim's label list.",
+        )
+    if by_name and theirs and match_labels(theirs, labels) is None:
+        raise UsageError(
+            "The suspect names its classes otherwise than the claim, and in no order that would tell which is which.",
+            "Describe it in a file (json:FILE) whose answer is a vector, with the classes' names in their order.",
         )

@@ -135,7 +135,7 @@ def named_references(
                 "address answers could have been made to fit.",
                 "Name its folder with --reference-checkpoint.",
             )
-        answers = ask(model, plan, progress, f"Asking the {commitment.role}")
+        answers = ask(model, plan, progress, f"Asking the {commitment.role}", claim.labels)
         records.append(
             ReferenceRecord(
                 role=commitment.role,
@@ -200,9 +200,11 @@ def control_records(
             )
         # A service is recorded by its name, since its address may change; a wrong address only harms the claim.
         source = "named by the owner as the marked service" if service else "recorded by the owner after embedding"
-        records.append(scored("positive", positive.identity, ask(positive, plan, progress), source))
+        records.append(
+            scored("positive", positive.identity, ask(positive, plan, progress, labels=claim.labels), source)
+        )
     for model in _independent(key, independent, suspect):
-        answers = ask(model, plan, progress)
+        answers = ask(model, plan, progress, labels=claim.labels)
         source = "given at scoring as independent; the report says who vouches for that"
         record = scored("reference", model.identity, answers, source)
         if answers.missing.mean() > float(claim.rule.missing_allowed):

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from forensics.acquisition import ask_plan
+from forensics.acquisition import ask, ask_plan
 from forensics.canonical import now, sha256
 from forensics.cli import root
 from forensics.errors import CaseError, ForensicsError, Unreachable, UsageError
@@ -509,3 +509,25 @@ def test_another_number_of_labels_is_refused_and_leaves_nothing(tmp_path: Path) 
             ask_plan(journal, plan, suspect, ("a", "b"), silent)
             assert journal.form == {"kind": "probabilities", "labels": ["a", "b"], "resolution": "0.1"}
             assert journal.recorded == 6
+
+
+def test_classes_in_no_order_of_the_models_are_refused_and_leave_nothing(tmp_path: Path) -> None:
+    """What answers with names and scores gives no order; foreign names then say nothing of which class is which."""
+
+    def behave(asked: Asked) -> bytes:
+        return response([[{"label": "chat", "score": 0.5}, {"label": "chien", "score": 0.5}] for _ in asked.inputs])
+
+    plan = Plan(tuple(Probe(f"probe {index}".encode(), "text/plain") for index in range(4)), 2)
+    folder = tmp_path / "CASE.partial"
+    with serving(behave) as stub:
+        suspect = open_suspect(f"tei-predict+{stub.url}", QUICK)
+        with (
+            Journal.open(folder, plan_digest=plan.digest, suspect_digest="b" * 64, resume=False) as journal,
+            pytest.raises(UsageError, match="names its classes otherwise"),
+        ):
+            ask_plan(journal, plan, suspect, ("dog", "cat"), silent)
+        assert not folder.exists()
+        with pytest.raises(UsageError, match="names its classes otherwise"):
+            ask(suspect, plan, labels=("dog", "cat"))
+        assert ask(suspect, plan, labels=("chien", "chat")).labels == ("chat", "chien")
+        assert ask(suspect, plan).n == 4

@@ -16,6 +16,7 @@ import numpy as np
 from forensics.errors import UsageError
 from forensics.images import decode_image, encode_png
 from forensics.keys.derive import ProbeKey, ScoreKey, Stream, orthonormal
+from forensics.labels import match_labels
 from forensics.methods.bits import measure_bits
 from forensics.methods.protocol import MethodSpec, Option, Parameters
 from forensics.records import (
@@ -270,11 +271,8 @@ def calibrated(raw: FloatArray, natural: FloatArray) -> FloatArray:
 def _columns(answers: Answers, labels: tuple[str, ...]) -> IntArray:
     """Maps the claim's label indices to the suspect's columns: by name or number, else by position.
 
-    Columns of an end point that names its labels are sorted by those names, hence a position among sorted foreign
-    names says nothing; names in another order stand in the model's own, or in the one that the examiner gave.
-
     Raises:
-        UsageError: another number of labels, or foreign names in sorted order.
+        UsageError: another number of labels.
     """
     theirs = answers.labels
     if len(theirs) != len(labels):
@@ -282,16 +280,8 @@ def _columns(answers: Answers, labels: tuple[str, ...]) -> IntArray:
             f"The suspect has {len(theirs)} labels; the claim has {len(labels)}.",
             "Examine a classifier of the claim's label list.",
         )
-    numbers = tuple(map(str, range(len(labels))))
-    for names in (labels, numbers, tuple(f"LABEL_{number}" for number in numbers)):
-        if set(theirs) == set(names) and len(set(names)) == len(names):
-            return np.array([theirs.index(name) for name in names], dtype=np.int64)
-    if list(theirs) == sorted(theirs):
-        raise UsageError(
-            "The suspect's label names are not the claim's, and their order (by name) tells nothing of its columns.",
-            "Give the claim's names in the order of the suspect's columns, as ?labels=, where its protocol takes them.",
-        )
-    return np.arange(len(labels), dtype=np.int64)
+    matched = match_labels(theirs, labels)
+    return np.arange(len(labels), dtype=np.int64) if matched is None else matched
 
 
 def _first_maximum(values: FloatArray) -> IntArray:

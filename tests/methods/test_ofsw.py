@@ -116,12 +116,10 @@ def test_numbered_labels_are_mapped_by_their_number(form: str) -> None:
     assert [theirs[column] for column in ofsw._columns(answers, names)] == [form.format(i) for i in range(12)]
 
 
-def test_foreign_names_in_sorted_order_are_refused() -> None:
-    answers = Answers(AnswerKind.LOGITS, np.zeros((1, 3)), np.zeros(1, dtype=bool), ("chat", "chien", "oiseau"))
-    with pytest.raises(UsageError, match="label names are not the claim's"):
-        ofsw._columns(answers, ("cat", "dog", "bird"))
-    own = dataclasses.replace(answers, labels=("oiseau", "chat", "chien"))
-    assert ofsw._columns(own, ("cat", "dog", "bird")).tolist() == [0, 1, 2]
+@pytest.mark.parametrize("theirs", [("chat", "chien", "oiseau"), ("oiseau", "chat", "chien")])
+def test_foreign_names_in_the_models_own_order_are_taken_by_position(theirs: tuple[str, ...]) -> None:
+    answers = Answers(AnswerKind.LOGITS, np.zeros((1, 3)), np.zeros(1, dtype=bool), theirs)
+    assert ofsw._columns(answers, ("cat", "dog", "bird")).tolist() == [0, 1, 2]
 
 
 def test_another_number_of_labels_is_refused(digits_pool: Pool, parameters: dict) -> None:

@@ -41,14 +41,15 @@ class Prober:
         witness: Witness,
         past: Past,
         names: Sequence[str] = (),
-        approve: Callable[[int], None] = lambda _labels: None,
+        approve: Callable[[Answers, tuple[str, ...]], None] = lambda _answers, _labels: None,
         advance: Callable[[int], None] = lambda _units: None,
     ) -> None:
         """Prepares a run.
 
         Args:
             names: class names that answers of labels are expected to have.
-            approve: is told how many labels the first answers have; raises where the suspect cannot be examined.
+            approve: is told the first answers and the labels of their form; raises where the suspect cannot be
+                examined.
             advance: is told how many more probes are done.
         """
         self._exchange = Exchange(transport, adapter, connection, witness, past)
@@ -115,7 +116,7 @@ class Prober:
                 await self._witness.record()
                 raise Unreachable("None of the suspect's first answers is valid.", "Check its URI and its options.")
             self._form = Form.of(answers, self._names)
-            self._approve(len(self._form.labels))
+            self._approve(answers, self._form.labels)
             self._witness.note({"event": "form", **self._form.body})
             self._keep(probes, chunk, answers, elapsed, body)
             return chunk.count

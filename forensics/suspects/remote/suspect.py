@@ -13,13 +13,18 @@ from forensics.suspects.remote.connection import Connection
 from forensics.suspects.remote.form import Form
 from forensics.suspects.remote.prober import Prober
 from forensics.suspects.remote.registry import find_factory
+from forensics.suspects.remote.tables import ByName
 from forensics.suspects.remote.transport import Transport
 from forensics.suspects.remote.uri import identify, parse_uri
 from forensics.suspects.remote.witness import Memory, Past, Witness
 
 
 class RemoteSuspect:
-    """Asks an end point through its adapter; holds the API key, and shows it to nobody but the end point."""
+    """Asks an end point through its adapter; holds the API key, and shows it to nobody but the end point.
+
+    Attributes:
+        by_name: the classes of what `answer` returned stand in the order of their names, not the model's.
+    """
 
     def __init__(self, name: str, url: str, model: str | None, adapter: Adapter, connection: Connection) -> None:
         """Binds an adapter to a place.
@@ -32,6 +37,7 @@ class RemoteSuspect:
         self.adapter = adapter
         self.connection = connection
         self._url = url
+        self.by_name = False
         self._form: Mapping[str, object] | None = None
         self._first_rows: tuple[object, ...] = ()
 
@@ -65,7 +71,11 @@ class RemoteSuspect:
         memory = Memory()
         past = Past(form=self._form, first_rows=self._first_rows, constant=True)
         size = max(1, min(len(probes), self.adapter.limit))
-        asyncio.run(self.converse(probes, [(0, len(probes))], size, memory, past))
+
+        def approve(first: Answers, _: tuple[str, ...]) -> None:
+            self.by_name = isinstance(first, ByName)
+
+        asyncio.run(self.converse(probes, [(0, len(probes))], size, memory, past, approve=approve))
         if self._form is None:
             self._form, self._first_rows = memory.form, tuple(memory.batches[0])
         answers = decode_answers({**(self._form or {}), "values": memory.rows})
@@ -84,7 +94,7 @@ class RemoteSuspect:
         past: Past,
         *,
         names: Sequence[str] = (),
-        approve: Callable[[int], None] = lambda _labels: None,
+        approve: Callable[[Answers, tuple[str, ...]], None] = lambda _answers, _labels: None,
         advance: Callable[[int], None] = lambda _units: None,
     ) -> None:
         """Asks what is unanswered of a plan and tells a witness of everything; see `Prober.run`."""

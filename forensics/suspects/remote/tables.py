@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias
 
@@ -84,7 +85,12 @@ def _as_written(row: Row) -> Written | None:
     return Written('","'.join(decimals(values)).encode(), len(row)) if np.isfinite(values).all() else None
 
 
-def scores(rows: Sequence[Scores | None], kind: AnswerKind = AnswerKind.PROBABILITIES) -> Answers:
+@dataclass(frozen=True, eq=False)
+class ByName(Answers):
+    """Answers whose classes come with names and in no order: their columns or numbers follow the names."""
+
+
+def scores(rows: Sequence[Scores | None], kind: AnswerKind = AnswerKind.PROBABILITIES) -> ByName:
     """Returns named scores as answers; the labels are those that most rows have, columns are sorted by name.
 
     Args:
@@ -97,7 +103,8 @@ def scores(rows: Sequence[Scores | None], kind: AnswerKind = AnswerKind.PROBABIL
     for index, row in enumerate(rows):
         if row and row.keys() == set(labels):
             values[index] = [row[label] for label in labels]
-    return _finished(kind, values, labels)
+    found = _finished(kind, values, labels)
+    return ByName(found.kind, found.values, found.missing, found.labels, found.resolution)
 
 
 def named_scores(value: Any) -> Scores | None:
@@ -131,7 +138,8 @@ def classes(rows: Sequence[str | int | None], names: Sequence[str] = ()) -> Answ
     numbers = len(names) or (0 if known else MAX_LABELS)
     found = [_index(row, position, numbers) for row in rows]
     values = np.array(found, dtype=np.int64)
-    return Answers(AnswerKind.LABELS, values, values < 0, known)
+    form = ByName if known and not names else Answers
+    return form(AnswerKind.LABELS, values, values < 0, known)
 
 
 def log_probabilities(values: Sequence[float]) -> Answers:
