@@ -1,72 +1,35 @@
-"""Ollama's `POST /api/embed` (schema: ollama-python 0.6.3)."""
+"""Ollama's `POST /api/embed` (schema: ollama-python 0.6.3); the older `/api/embeddings` is not spoken.
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+Ollama itself asks for no API key, a proxy before it may.
+"""
 
-from forensics.records import AnswerKind, Probe
-from forensics.suspects.remote.adapter import Conversation, Request
-from forensics.suspects.remote.openai import ask_vectors
+from collections.abc import Mapping
+from typing import Any
+
+from forensics.suspects.remote.batch import BatchRoute
 from forensics.suspects.remote.parsing import Row, items, member, parse_body, vector
-from forensics.suspects.remote.questions import (
-    bearer,
-    encode,
-    given,
-    integer,
-    known_options,
-    named_model,
-    texts_of,
-    truth,
-    units,
-)
+from forensics.suspects.remote.questions import given, integer, known_options, named_model, truth
 
 USUAL = 64
 MOST = 4096
 
 
-@dataclass(frozen=True)
-class OllamaEmbeddings:
-    """Vectors by `/api/embed`; the older `/api/embeddings` is not spoken."""
-
-    model: str
-    dimensions: int | None = None
-    truncate: bool = False
-    limit: int = USUAL
-    options: Mapping[str, str] = field(default_factory=dict)
-    scheme: str = "ollama"
-    kind: AnswerKind | None = AnswerKind.VECTORS
-
-    def converse(self, probes: Sequence[Probe]) -> Conversation:
-        """Returns the conversation: one request for all probes."""
-        body = given(
-            model=self.model,
-            input=texts_of(probes, self.scheme),
-            truncate=self.truncate,
-            dimensions=self.dimensions,
-        )
-        return ask_vectors(Request("/api/embed", encode(body), lambda raw: _read(raw, len(probes)), units(probes)))
-
-    def authorization(self, secret: str) -> Mapping[str, str]:
-        """Returns the bearer header; Ollama itself asks for none, a proxy before it may."""
-        return bearer(secret)
-
-
-def make_embeddings(url: str, model: str | None, options: Mapping[str, str]) -> OllamaEmbeddings:
+def make_embeddings(url: str, model: str | None, options: Mapping[str, str]) -> BatchRoute:
     """Binds the options `dimensions`, `truncate` and `batch`.
 
     Raises:
         UsageError: no model, or an option that is not understood.
     """
     known = known_options("ollama", options, ("batch", "dimensions", "truncate"))
-    return OllamaEmbeddings(
-        named_model("ollama", model),
-        integer(known, "dimensions", 1, 1 << 16),
-        truth(known, "truncate") or False,
-        integer(known, "batch", 1, MOST) or USUAL,
-        known,
-    )
+    named, truncate = named_model("ollama", model), truth(known, "truncate") or False
+    dimensions = integer(known, "dimensions", 1, 1 << 16)
+
+    def body(texts: list[str]) -> dict[str, Any]:
+        return given(model=named, input=texts, truncate=truncate, dimensions=dimensions)
+
+    return BatchRoute("ollama", "/api/embed", body, _read, integer(known, "batch", 1, MOST) or USUAL, known)
 
 
 def _read(raw: bytes, count: int) -> list[Row | None]:
-    return [
-        vector(row) for row in items(member(parse_body(raw, written=True), "embeddings", list), count, "'embeddings'")
-    ]
+    rows = member(parse_body(raw, written=True), "embeddings", list)
+    return [vector(row) for row in items(rows, count, "'embeddings'")]

@@ -1,73 +1,57 @@
-"""Hugging Face's Text Embeddings Inference: `POST /embed` for vectors, `POST /predict` for classifiers."""
+"""Hugging Face's Text Embeddings Inference: `POST /embed` for pooled vectors, `POST /predict` for classifiers."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
-from forensics.records import AnswerKind, Probe
+from forensics.records import AnswerKind
 from forensics.suspects.remote import tables
-from forensics.suspects.remote.adapter import BadAnswerError, Conversation, Request
-from forensics.suspects.remote.openai import ask_vectors
+from forensics.suspects.remote.adapter import BadAnswerError
+from forensics.suspects.remote.batch import BatchRoute
 from forensics.suspects.remote.parsing import Row, items, parse_body, vector
-from forensics.suspects.remote.questions import bearer, encode, given, integer, known_options, texts_of, truth, units
+from forensics.suspects.remote.questions import given, integer, known_options, truth
 
 USUAL = 32
 MOST = 4096
 
 
-@dataclass(frozen=True)
-class TeiEmbeddings:
-    """Pooled vectors; `normalize=false` keeps their norms."""
+def make_embeddings(url: str, model: str | None, options: Mapping[str, str]) -> BatchRoute:
+    """Binds `normalize` (false keeps the norms), `truncate`, `prompt_name` and `batch`; a model's name is a record.
 
-    normalize: bool = True
-    truncate: bool = False
-    prompt_name: str | None = None
-    limit: int = USUAL
-    options: Mapping[str, str] = field(default_factory=dict)
-    scheme: str = "tei"
-    kind: AnswerKind | None = AnswerKind.VECTORS
+    Raises:
+        UsageError: an option is not understood.
+    """
+    known = known_options("tei", options, ("batch", "normalize", "prompt_name", "truncate"))
+    normalize, truncate = truth(known, "normalize"), truth(known, "truncate") or False
 
-    def converse(self, probes: Sequence[Probe]) -> Conversation:
-        """Returns the conversation: one request for all probes."""
-        body = given(
-            inputs=texts_of(probes, self.scheme),
-            normalize=self.normalize,
-            truncate=self.truncate,
-            prompt_name=self.prompt_name,
+    def body(texts: list[str]) -> dict[str, Any]:
+        return given(
+            inputs=texts,
+            normalize=True if normalize is None else normalize,
+            truncate=truncate,
+            prompt_name=known.get("prompt_name"),
         )
-        return ask_vectors(Request("/embed", encode(body), lambda raw: _read_rows(raw, len(probes)), units(probes)))
 
-    def authorization(self, secret: str) -> Mapping[str, str]:
-        """Returns the bearer header."""
-        return bearer(secret)
+    return BatchRoute("tei", "/embed", body, _read_rows, integer(known, "batch", 1, MOST) or USUAL, known)
 
 
-@dataclass(frozen=True)
-class TeiClassifier:
-    """Probabilities of all labels, or logits with `raw_scores=true`."""
+def make_classifier(url: str, model: str | None, options: Mapping[str, str]) -> BatchRoute:
+    """Binds `raw_scores` (true gives logits), `truncate` and `batch`; a model's name is a record.
 
-    raw_scores: bool = False
-    truncate: bool = False
-    limit: int = USUAL
-    options: Mapping[str, str] = field(default_factory=dict)
-    scheme: str = "tei-predict"
-    kind: AnswerKind | None = AnswerKind.PROBABILITIES
+    Raises:
+        UsageError: an option is not understood.
+    """
+    known = known_options("tei-predict", options, ("batch", "raw_scores", "truncate"))
+    raw, truncate = truth(known, "raw_scores") or False, truth(known, "truncate") or False
+    kind = AnswerKind.LOGITS if raw else AnswerKind.PROBABILITIES
 
-    def converse(self, probes: Sequence[Probe]) -> Conversation:
-        """Returns the conversation: one request for all probes."""
+    def body(texts: list[str]) -> dict[str, Any]:
         # A flat list of two texts would be read as one pair; a batch is a list of lists.
-        inputs = [[text] for text in texts_of(probes, self.scheme)]
-        body = {"inputs": inputs, "raw_scores": self.raw_scores, "truncate": self.truncate}
-        request = Request("/predict", encode(body), lambda raw: read_predictions(raw, len(probes)), units(probes))
-        return self._ask(request)
+        return {"inputs": [[text] for text in texts], "raw_scores": raw, "truncate": truncate}
 
-    def authorization(self, secret: str) -> Mapping[str, str]:
-        """Returns the bearer header."""
-        return bearer(secret)
-
-    def _ask(self, request: Request) -> Conversation:
-        rows: list[tables.Scores | None] = yield request
-        return tables.scores(rows, self.kind or AnswerKind.PROBABILITIES)
+    limit = integer(known, "batch", 1, MOST) or USUAL
+    answers = partial(tables.scores, kind=kind)
+    return BatchRoute("tei-predict", "/predict", body, read_predictions, limit, known, kind, answers)
 
 
 def read_predictions(raw: bytes, count: int) -> list[tables.Scores | None]:
@@ -90,37 +74,3 @@ def _lists(rows: list[Any]) -> list[Any]:
     if any(row is not None and not isinstance(row, list) for row in rows):
         raise BadAnswerError("the answer is no list of lists of labels and scores")
     return rows
-
-
-def make_embeddings(url: str, model: str | None, options: Mapping[str, str]) -> TeiEmbeddings:
-    """Binds the options `normalize`, `truncate`, `prompt_name` and `batch`; a model's name is only for the record.
-
-    Raises:
-        UsageError: an option is not understood.
-    """
-    known = known_options("tei", options, ("batch", "normalize", "prompt_name", "truncate"))
-    normalize = truth(known, "normalize")
-    return TeiEmbeddings(
-        True if normalize is None else normalize,
-        truth(known, "truncate") or False,
-        known.get("prompt_name"),
-        integer(known, "batch", 1, MOST) or USUAL,
-        known,
-    )
-
-
-def make_classifier(url: str, model: str | None, options: Mapping[str, str]) -> TeiClassifier:
-    """Binds the options `raw_scores`, `truncate` and `batch`; a model's name is only for the record.
-
-    Raises:
-        UsageError: an option is not understood.
-    """
-    known = known_options("tei-predict", options, ("batch", "raw_scores", "truncate"))
-    raw = truth(known, "raw_scores") or False
-    return TeiClassifier(
-        raw,
-        truth(known, "truncate") or False,
-        integer(known, "batch", 1, MOST) or USUAL,
-        known,
-        kind=AnswerKind.LOGITS if raw else AnswerKind.PROBABILITIES,
-    )
