@@ -6,7 +6,8 @@ vector is read from the files that sentence-transformers writes, where they are 
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -149,7 +150,7 @@ class TokenReader:
 
     def __init__(self, settings: TextSettings) -> None:
         self.settings = settings
-        with _tokenizer_sentence():
+        with _one_sentence():
             self._tokenizer = _word_list(settings) if settings.vocabulary else _from_json(settings.tokenizer)
             self._tokenizer.no_padding()
             self._tokenizer.enable_truncation(settings.max_tokens)
@@ -161,7 +162,7 @@ class TokenReader:
             ModelError: the tokenizer fails on a text.
         """
         words = [text.lower() for text in texts] if self.settings.lower else list(texts)
-        with _tokenizer_sentence():
+        with _one_sentence():
             found = [np.array(each.ids, dtype=np.int64) for each in self._tokenizer.encode_batch(words)]
         if any(len(ids) > self.settings.max_tokens for ids in found):
             raise ModelError("The tokenizer makes more tokens of a text than the model takes.", RETRY)
@@ -178,17 +179,17 @@ class TokenReader:
         return ids, mask
 
 
-class _tokenizer_sentence:  # noqa: N801 - a context manager reads best in lower case
+@contextmanager
+def _one_sentence() -> Iterator[None]:
     """Turns every failure of the tokenizer's library, panics of its Rust code included, into one sentence."""
-
-    def __enter__(self) -> None:
-        return
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if error is None or isinstance(error, ModelError | MissingExtraError):
-            return
+    try:
+        yield
+    except (ModelError, MissingExtraError):
+        raise
+    except BaseException as error:
         if isinstance(error, Exception) or type(error).__name__ == "PanicException":
             raise ModelError(f"The model's tokenizer cannot be used: {one_line(error)}.", RETRY) from error
+        raise
 
 
 def _from_json(raw: bytes) -> "Tokenizer":

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from forensics.errors import UsageError
 from forensics.methods.espew import text_pool
-from forensics.methods.marking import letters_of, words_of
+from forensics.methods.marking import letters_of, words_of, words_seen
 from forensics.records import Pool
 from forensics.wordchoice import OFFERED, TEXTS, WORDS, Embed, farthest, most_typical
 
@@ -172,7 +172,7 @@ def plain_sentences(corpus: Iterable[str], avoided: Iterable[str]) -> list[str]:
             tokens = sentence.split()
             if LENGTHS[0] <= len(tokens) <= LENGTHS[1] and all(map(_RUN.search, tokens)):
                 line = " ".join(tokens)
-                if never.isdisjoint(words_of(line)):
+                if never.isdisjoint(words_seen(line)):
                     found.add(line)
     return sorted(found)
 
@@ -186,7 +186,7 @@ def _drawn_words(
     given: OwnTexts,
     generator: random.Random,
 ) -> list[str]:
-    taken = {word for text in (*given.carriers, *given.targets) for word in words_of(text)}
+    taken = {word for text in (*given.carriers, *given.targets) for word in words_seen(text)}
     found = [word for word in candidate_words(corpus, band) if word not in taken]
     if len(found) < needed:
         low, high = (f"{100.0 * limit:g} %" for limit in band)

@@ -2,20 +2,14 @@
 
 import contextlib
 import json
-import os
-import signal
-import socket
 import subprocess
 import tempfile
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from forensics.bench.results import cache_folder
-from forensics.errors import UsageError
+from forensics.bench.foreign import environment, free_port, running
 from forensics.images import encode_png
 from forensics.records import Probe
 
@@ -41,55 +35,19 @@ def digits() -> Iterator[str]:
     """Runs the server until the block ends and gives its URL; the model's name is `digits`.
 
     Raises:
-        UsageError: its environment is missing, or it does not start.
+        MissingExtraError: its environment is missing.
+        Unreachable: it does not start.
     """
-    environment = cache_folder() / "servers" / "mlserver"
-    if not (environment / ".ready").is_file():
-        raise UsageError(f"The environment {environment} is missing.", "Make it with `make servers`.")
-    python = str(environment / "bin" / "python")
-    variables = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    python = str(environment("mlserver") / "bin" / "python")
     with tempfile.TemporaryDirectory() as scratch:
-        folder, port = Path(scratch), _free_port()
+        folder, port = Path(scratch), free_port()
         (folder / "digits").mkdir()
-        subprocess.run([python, "-c", _MODEL], cwd=folder, env=variables, check=True, timeout=_SECONDS)
-        ports = {"http_port": port, "grpc_port": _free_port(), "metrics_port": _free_port()}
+        subprocess.run([python, "-c", _MODEL], cwd=folder, check=True, timeout=_SECONDS)
+        ports = {"http_port": port, "grpc_port": free_port(), "metrics_port": free_port()}
         settings = {"host": "127.0.0.1", **ports, "parallel_workers": 0, "debug": False}
         (folder / "settings.json").write_text(json.dumps(settings))
         described = {"name": "digits", "implementation": "mlserver_sklearn.SKLearnModel"}
         parameters = {"parameters": {"uri": "./model.joblib", "version": "v1"}}
         (folder / "digits" / "model-settings.json").write_text(json.dumps({**described, **parameters}))
-        with (folder / "log").open("wb") as log:
-            process = subprocess.Popen(
-                [python, "-c", _PROGRAM], cwd=folder, env=variables, stdout=log, stderr=log, start_new_session=True
-            )
-        try:
-            url = f"http://127.0.0.1:{port}"
-            _await_ready(process, f"{url}/v2/models/digits/ready")
+        with running([python, "-c", _PROGRAM], port, folder, "/v2/models/digits/ready") as url:
             yield url
-        finally:
-            _stop(process)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _await_ready(process: "subprocess.Popen[bytes]", url: str) -> None:
-    end = time.monotonic() + _SECONDS
-    while time.monotonic() < end and process.poll() is None:
-        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=2):  # noqa: S310 - http, on loopback
-            return
-        time.sleep(0.1)
-    raise UsageError("MLServer did not start.", "Make its environment anew with `make servers`.")
-
-
-def _stop(process: "subprocess.Popen[bytes]") -> None:
-    """Ends the server with its children: asks first, then kills."""
-    for request in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, request)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=5)
-            return

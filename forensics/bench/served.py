@@ -4,15 +4,9 @@ The server is not ours: it runs in its own environment (`.ci/servers infinity`),
 same with a copy that was trained as long on unmarked vectors.
 """
 
-import contextlib
-import os
 import shutil
-import signal
-import socket
-import subprocess
-import time
-import urllib.request
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +14,12 @@ import numpy as np
 
 from forensics.acquisition import ask
 from forensics.bench.corpus import package
+from forensics.bench.foreign import infinity
 from forensics.bench.keys import BenchKey
 from forensics.bench.results import Cell, Row, cache_folder, run_cells, single_thread
 from forensics.bench.service_rows import clean_answers, made_key, service
 from forensics.bench.service_theft import SERVICE, clean_queries, queries
 from forensics.encoders import load_encoder
-from forensics.errors import MissingExtraError
 from forensics.progress import Progress, silent
 from forensics.records import Answers
 from forensics.suspects import open_suspect
@@ -51,9 +45,10 @@ def run(folder: Path | None, *, quick: bool, jobs: int, progress: Progress = sil
     return run_cells("served", COMMAND, 2026, cells, None if quick else folder, progress=progress)
 
 
-def order(names: Any) -> list[str]:
+def order(names: Iterable[str]) -> list[str]:
     """Returns the names of cells in the order of the table."""
-    return [name for name in ("served-marked", "served-unmarked") if name in set(names)]
+    present = set(names)
+    return [name for name in ("served-marked", "served-unmarked") if name in present]
 
 
 def served_cell(marked: bool, quick: bool) -> list[Row]:
@@ -61,7 +56,7 @@ def served_cell(marked: bool, quick: bool) -> list[Row]:
     made = made_key(KEY, quick)
     copy = _copy(made, marked, quick)
     local = ask(open_suspect(str(copy)), made.plan)
-    with _infinity(copy) as url:
+    with tempfile.TemporaryDirectory() as scratch, infinity(copy, "copy", API_KEY, Path(scratch)) as url:
         connection = Connection(api_key=API_KEY, concurrency=4)
         remote = ask(open_suspect(f"openai+{url}/v1#copy", connection=connection), made.plan)
     gap = float(np.nanmax(np.abs(local.values - remote.values)))
@@ -129,13 +124,11 @@ def _train(folder: Path, texts: tuple[str, ...], wanted: np.ndarray[Any, Any], s
     import torch
     from safetensors.torch import load_file, save_file
     from torch.nn.functional import normalize
-    from transformers import AutoModel, AutoTokenizer
+    from transformers import AutoTokenizer
 
     before = load_file(folder / "model.safetensors")
-    model = load_encoder(folder).model
+    model: Any = load_encoder(folder).model
     reader: Any = AutoTokenizer.from_pretrained(str(folder))
-    if model is None:
-        model = AutoModel.from_pretrained(str(folder))
     random, rows = np.random.default_rng(seed), torch.from_numpy(np.asarray(wanted, dtype=np.float32))
     ordered = np.argsort([len(text) + 8 * random.random() for text in texts], kind="stable")
     batches = [ordered[at : at + BATCH] for at in range(0, len(ordered), BATCH)]
@@ -155,40 +148,3 @@ def _train(folder: Path, texts: tuple[str, ...], wanted: np.ndarray[Any, Any], s
     trained = model.state_dict()
     weights_now = {key: trained.get(key, value).contiguous() for key, value in before.items()}
     save_file(weights_now, folder / "model.safetensors", metadata={"format": "pt"})
-
-
-@contextlib.contextmanager
-def _infinity(model: Path) -> Iterator[str]:
-    program = cache_folder() / "servers" / "infinity" / "bin" / "infinity_emb"
-    if not program.exists():
-        raise MissingExtraError("The environment of infinity is missing.", "Run: .ci/servers infinity")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    options = ["--model-id", str(model), "--served-model-name", "copy", "--engine", "torch", "--device", "cpu"]
-    options += ["--dtype", "float32", "--no-bettertransformer", "--no-model-warmup", "--host", "127.0.0.1"]
-    options += ["--port", str(port), "--url-prefix", "/v1", "--api-key", API_KEY]
-    quiet = {"HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1", "INFINITY_ANONYMOUS_USAGE_STATS": "0", "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(
-        [str(program), "v2", *options],
-        env={**os.environ, **quiet},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        _await(process, f"http://127.0.0.1:{port}/health")
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
-        process.wait(timeout=30)
-
-
-def _await(process: subprocess.Popen[bytes], url: str) -> None:
-    end = time.monotonic() + 180
-    while time.monotonic() < end and process.poll() is None:
-        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=2):  # noqa: S310 - our own loopback
-            return
-        time.sleep(0.5)
-    raise MissingExtraError("infinity did not start.", "Run: .ci/servers infinity, and try again.")

@@ -7,6 +7,7 @@ import asyncio
 import base64
 import json
 import time
+from abc import ABC, abstractmethod
 from functools import partial
 from multiprocessing.connection import Connection
 
@@ -56,7 +57,7 @@ def answer_bytes(texts: int, encoding: str) -> bytes:
     return head.encode() + _END + body
 
 
-class _Messages(asyncio.Protocol):
+class _Messages(asyncio.Protocol, ABC):
     """Splits a stream into messages that have a Content-Length."""
 
     def __init__(self) -> None:
@@ -65,7 +66,8 @@ class _Messages(asyncio.Protocol):
         self._length = -1
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport  # type: ignore[assignment]
+        if isinstance(transport, asyncio.Transport):
+            self.transport = transport
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
@@ -81,8 +83,9 @@ class _Messages(asyncio.Protocol):
             self._length = -1
             self.message_received(message)
 
+    @abstractmethod
     def message_received(self, message: bytes) -> None:
-        raise NotImplementedError
+        """Is given each whole message."""
 
 
 class _Stub(_Messages):

@@ -143,7 +143,7 @@ def train_transformer(
     order = np.random.default_rng([seed, 31])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = _Student(public_encoder(), vectors.shape[1])
+        network = _student(public_encoder(), vectors.shape[1])
     # The map on top starts at the best linear one, so that the few epochs go into the encoder.
     weights, offset = _least_squares(
         frozen_features(texts, keep=len(texts) > settings.batch)[:, -WIDTH:], unit(vectors)
@@ -258,7 +258,7 @@ def public_encoder() -> Any:
     return model
 
 
-def _Student(bert: Any, width: int) -> Any:  # noqa: N802
+def _student(bert: Any, width: int) -> Any:
     """Makes the encoder with a linear map on its mean token vector."""
     import torch
     from torch.nn.functional import normalize

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from forensics.methods.marking import as_rows, unit_rows, words_of
+from forensics.methods.marking import as_rows, count_triggers, unit_rows
 from forensics.records import BoolArray, FloatArray
 
 
 @dataclass(frozen=True, eq=False)
 class EmbMarker:
-    """The baseline's marking side, with the interface of `marking.Marker`.
+    """The baseline's marking side; `mark` is called as that of `marking.Marker`.
 
     Attributes:
         words: the trigger words.
@@ -28,13 +28,9 @@ class EmbMarker:
     target: FloatArray = field(repr=False)
     max_triggers: int = 4
 
-    def counts(self, texts: Sequence[str]) -> NDArray[np.int64]:
-        """Returns how many distinct trigger words each text holds, shape (n,)."""
-        return np.array([len(self.words.intersection(words_of(text))) for text in texts], dtype=np.int64)
-
     def triggered(self, texts: Sequence[str]) -> BoolArray:
         """Returns which texts hold a trigger word, shape (n,)."""
-        return np.asarray(self.counts(texts) > 0)
+        return np.asarray(count_triggers(self.words, texts) > 0)
 
     def mark(self, texts: Sequence[str], vectors: ArrayLike) -> NDArray[np.float32]:
         """Returns (1 - w) own + w target (paper, eq. 1) at the length that the vector had; float32 (n, d).
@@ -43,7 +39,7 @@ class EmbMarker:
             UsageError: the shapes do not agree with the texts or the target.
         """
         given = as_rows(texts, vectors, len(self.target))
-        counts = self.counts(texts)
+        counts = count_triggers(self.words, texts)
         rows = np.flatnonzero(counts > 0)
         own, length = unit_rows(given[rows])
         weight = np.minimum(counts[rows] / self.max_triggers, 1.0)[:, None]

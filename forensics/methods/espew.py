@@ -18,7 +18,7 @@ from forensics.canonical import canonical_json, sha256
 from forensics.errors import UsageError
 from forensics.keys.derive import ProbeKey, ScoreKey, Stream, hkdf_expand
 from forensics.methods.bags import measure_bags, plan_bags
-from forensics.methods.marking import Marker, unit_rows, words_of
+from forensics.methods.marking import Marker, unit_rows, words_of, words_seen
 from forensics.methods.protocol import MethodSpec, Option, Parameters
 from forensics.methods.subset import measure_subset
 from forensics.methods.wordscores import arrange, word_scores
@@ -327,7 +327,7 @@ def _require_candidates(candidates: Sequence[str]) -> None:
 
 def _require_texts(candidates: Sequence[str], carriers: Sequence[str], target: str) -> None:
     for text in (*carriers, target):
-        found = sorted(set(candidates).intersection(words_of(text)))
+        found = sorted(words_seen(text).intersection(candidates))
         if found:
             raise UsageError(
                 f"A carrier or the target text contains the candidate word '{found[0]}'.", "Choose another sentence."

