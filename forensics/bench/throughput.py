@@ -58,7 +58,7 @@ def run(folder: Path | None, *, quick: bool, jobs: int, progress: Progress = sil
         for delay, batch in STUB
     ]
     if not quick:
-        cells.append(Cell("mlserver-1-a-request", throughput_cell, {**size, "probes": 2000, "delay": None, "batch": 1}))
+        cells.append(Cell("mlserver-1-a-request", throughput_cell, {**size, "delay": None, "batch": 1}))
     return run_cells("throughput", COMMAND, 0, cells, None if quick else folder, progress=progress)
 
 
