@@ -1,34 +1,29 @@
-"""Transformers image-classifier folders, opened as if their author were hostile.
+"""Transformers folders, opened as if their author were hostile: image classifiers, and what every kind shares.
 
-Only `config.json`, `preprocessor_config.json` and safetensors files count. They are copied, while they are hashed, to
+Only `config.json`, the settings beside it and safetensors files count. They are copied, while they are hashed, to
 a private folder, and everything is loaded from there; nothing of the model's is executed; sizes and shapes are
 compared with the configuration before anything large is allocated.
 """
 
-import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from forensics.errors import ForensicsError, MissingExtraError, ModelError, StorageError
+from forensics.imagefiles import ImageModel, count_channels, make_processor
 from forensics.modelfiles import (
     MAX_LABEL,
     MAX_LABELS,
-    PREPROCESSOR,
     RETRY,
     bound_config,
     count_values,
     one_line,
     read_model_files,
-    refuse_code,
 )
 from forensics.plaintext import printable
 from forensics.records import Identity
@@ -36,63 +31,22 @@ from forensics.records import Identity
 if TYPE_CHECKING:
     import torch
 
-MAX_SIDE, MAX_PIXELS, MAX_MODULES, MAX_BUFFERS = 1024, 1 << 25, 20_000, 1 << 26
-# Processors that resize, crop, rescale and normalise one image and do nothing else; all have a Pillow back end.
-PROCESSORS = frozenset(
-    f"{family}ImageProcessor"
-    for family in (
-        *("ViT", "DeiT", "Beit", "Bit", "CLIP", "Siglip", "ConvNext", "EfficientNet", "Levit", "PoolFormer", "Pvt"),
-        *("MobileNetV1", "MobileNetV2", "MobileViT", "Segformer"),
-    )
-)
-_SWITCHES = frozenset(
-    {"do_resize", "do_center_crop", "do_rescale", "do_normalize", "do_pad", "do_convert_rgb", "do_reduce_labels"}
-    | {"do_flip_channel_order", "reduce_labels", "include_top", "rescale_offset", "default_to_square"}
-)
-_SIZES, _SIZE_KEYS = ("size", "crop_size", "pad_size"), {"height", "width", "shortest_edge", "longest_edge"}
-_IGNORED = frozenset(
-    {"image_processor_type", "feature_extractor_type", "processor_class", "data_format", "input_data_format"}
-    | {"return_tensors", "device", "disable_grouping", "_valid_processor_keys", "transformers_version"}
-)
+MAX_MODULES, MAX_BUFFERS = 20_000, 1 << 26
+BAD_CONFIG = "The model's config.json cannot be used"
+BAD_PROCESSOR = "The model's preprocessor_config.json cannot be used"
 
 
 @dataclass(frozen=True, eq=False)
-class Classifier:
-    """A loaded image classifier.
+class Classifier(ImageModel):
+    """A loaded image classifier; see `ImageModel` for what it takes.
 
     Attributes:
-        model: `transformers` image classifier, float32, in evaluation mode.
-        processor: the folder's own image processor (Pillow back end).
-        channels: 1 or 3, what the model takes.
         labels: class names in column order.
         identity: the manifest of the files that were read.
     """
 
-    model: "torch.nn.Module"
-    processor: Any
-    channels: int
     labels: tuple[str, ...]
     identity: Identity
-
-    def pixels(self, images: Sequence[NDArray[np.uint8]]) -> "torch.Tensor":
-        """Applies the folder's own preprocessing to uint8 (height, width, channels) images.
-
-        Returns:
-            float32 (n, channels, height, width).
-
-        Raises:
-            ModelError: the preprocessing would blow an image up beyond 2^25 pixels.
-        """
-        longest = max([side for name in _SIZES for side in _sides(getattr(self.processor, name, None))], default=1)
-        enlarged = longest / (getattr(self.processor, "crop_pct", None) or 1)
-        for height, width in {image.shape[:2] for image in images}:
-            if enlarged**2 * max(height, width) > MAX_PIXELS * min(height, width):
-                raise ModelError(f"The model's preprocessing makes too much of an image of {width} x {height} pixels.")
-        layout = "channels_last"
-        result: torch.Tensor = self.processor(
-            images=list(images), return_tensors="pt", input_data_format=layout, do_convert_rgb=False
-        )["pixel_values"]
-        return result
 
 
 def read_identity(folder: Path, name: str | None = None) -> Identity:
@@ -112,27 +66,15 @@ def load_classifier(folder: Path, name: str | None = None) -> Classifier:
         MissingExtraError: torch or transformers is not installed.
         StorageError: no room for the temporary copy.
     """
-    try:
-        os.environ.setdefault("HF_HUB_OFFLINE", "1")
-        from transformers import AutoConfig, AutoModelForImageClassification
-    except ImportError as error:
-        raise MissingExtraError(
-            "Models need torch and transformers, which are not installed.",
-            "Run: pip install 'model-forensics[models]'.",
-        ) from error
-    with tempfile.TemporaryDirectory(prefix="forensics-model-", ignore_cleanup_errors=True) as private:
-        place = Path(private)
+    auto = library().AutoModelForImageClassification
+    with private_folder() as place:
         files = read_model_files(folder, name, place)
-        with one_sentence("The model's config.json cannot be used"), quiet():
-            bound_config(files.config)
-            config = AutoConfig.from_pretrained(place, trust_remote_code=False, local_files_only=True)
-            if type(config) not in AutoModelForImageClassification._model_mapping:
-                shown = files.identity.facts["model type"]
-                raise ModelError(f"'{shown}' is no image classifier.", RETRY)
-            channels, labels = _channels(config), _labels(config)
-        with one_sentence("The model's preprocessor_config.json cannot be used"), quiet():
-            processor = _load_processor(files.processor)
-        model = load_weights(place, files.weights, config, AutoModelForImageClassification)
+        with one_sentence(BAD_CONFIG), quiet():
+            config = read_config(place, files.config, auto, "image classifier")
+            channels, labels = count_channels(config), class_names(config)
+        with one_sentence(BAD_PROCESSOR), quiet():
+            processor = make_processor(files.processor)
+        model = load_weights(place, files.weights, config, auto)
     return Classifier(model, processor, channels, labels, files.identity)
 
 
@@ -146,16 +88,30 @@ def save_classifier(classifier: Classifier, folder: Path, card: str) -> None:
     Raises:
         StorageError: the disk is full or the place cannot be written.
     """
+    save_folder(folder, card, classifier.model, classifier.processor.save_pretrained)
+
+
+def save_folder(folder: Path, card: str, model: Any, beside: Callable[[Path], object]) -> None:
+    """Writes a model folder that appears under its name whole or not at all.
+
+    Args:
+        folder: must not exist.
+        card: Markdown for its README.md.
+        model: of the Transformers library; its configuration and weights (safetensors) are written first.
+        beside: writes what lies beside the weights into the folder that it is given.
+
+    Raises:
+        StorageError: the disk is full or the place cannot be written.
+    """
     from safetensors import SafetensorError
 
-    model: Any = classifier.model
     fresh = folder.with_name(f".{folder.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
     try:
         fresh.mkdir(parents=True)
         with quiet():
             model.save_pretrained(fresh, safe_serialization=True)
-            classifier.processor.save_pretrained(fresh)
+            beside(fresh)
         (fresh / "README.md").write_text(card, encoding="utf-8")
         fresh.rename(folder)
     except (OSError, SafetensorError) as error:
@@ -186,6 +142,8 @@ class quiet:  # noqa: N801 - a context manager reads best in lower case
 def one_sentence(what: str, next_step: str = RETRY, hidden: str = "") -> Iterator[None]:
     """Turns whatever goes wrong inside a `with` block into one sentence that starts with `what`.
 
+    A panic of a library's Rust code counts, though it is no `Exception`; an interrupt or an exit passes.
+
     Args:
         next_step: the sentence's second half.
         hidden: a path that the library may name and the sentence shall not.
@@ -194,20 +152,64 @@ def one_sentence(what: str, next_step: str = RETRY, hidden: str = "") -> Iterato
         yield
     except ForensicsError:
         raise
-    except Exception as error:
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
         # A hostile folder can make the library fail in any way it likes.
         cause = one_line(ValueError(str(error).replace(hidden, "")) if hidden and str(error) else error)
         raise ModelError(f"{what}: {cause}.", next_step) from error
 
 
-def _channels(config: Any) -> int:
-    channels = getattr(config, "num_channels", 3)
-    if type(channels) is not int or channels not in (1, 3):
-        raise ModelError(f"The model takes '{printable(str(channels), 40)}' channels; 1 or 3 are supported.", RETRY)
-    return channels
+def library() -> Any:
+    """Returns the Transformers library, told to fetch nothing.
+
+    Raises:
+        MissingExtraError: it or torch is not installed.
+    """
+    try:
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")
+        import torch  # noqa: F401 - without it the library still loads and fails later
+        import transformers
+    except ImportError as error:
+        raise MissingExtraError(
+            "Models need torch and transformers, which are not installed.",
+            "Run: pip install 'model-forensics[models]'.",
+        ) from error
+    return transformers
 
 
-def _labels(config: Any) -> tuple[str, ...]:
+@contextmanager
+def private_folder() -> Iterator[Path]:
+    """Gives an empty folder for the copy from which a model is loaded; it is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="forensics-model-", ignore_cleanup_errors=True) as private:
+        yield Path(private)
+
+
+def read_config(place: Path, body: Mapping[str, Any], auto: Any, kind: str) -> Any:
+    """Builds the library's configuration object; to be used inside `one_sentence`, for it may fail in any way.
+
+    Args:
+        place: the private copy of the folder.
+        body: config.json as it was read.
+        auto: the library's class that knows which model belongs to a configuration.
+        kind: what such a model is called in a sentence.
+
+    Raises:
+        ModelError: the configuration asks for too much, or for another kind of model.
+    """
+    bound_config(body)
+    config = library().AutoConfig.from_pretrained(place, trust_remote_code=False, local_files_only=True)
+    if type(config) not in auto._model_mapping:
+        raise ModelError(f"'{printable(str(body.get('model_type')), 120)}' is no {kind}.", RETRY)
+    return config
+
+
+def class_names(config: Any) -> tuple[str, ...]:
+    """Returns the class names of a configuration, in column order.
+
+    Raises:
+        ModelError: they are not numbered from 0, too many, too long or no plain text.
+    """
     names = config.id2label
     if not 0 < len(names) <= MAX_LABELS or set(names) != set(range(len(names))):
         raise ModelError(
@@ -220,54 +222,6 @@ def _labels(config: Any) -> tuple[str, ...]:
                 f"config.json: label {index} is longer than {MAX_LABEL} characters or no plain text.", RETRY
             )
     return labels
-
-
-def _load_processor(body: Mapping[str, Any] | None) -> Any:
-    if body is None:
-        raise ModelError("preprocessor_config.json is missing, so how the model sees an image is unknown.", RETRY)
-    import transformers
-
-    refuse_code(body, PREPROCESSOR)
-    kind = body.get("image_processor_type") or body.get("feature_extractor_type")
-    family = str(kind).removesuffix("Pil").removesuffix("Fast").replace("FeatureExtractor", "ImageProcessor")
-    if family not in PROCESSORS:
-        raise ModelError(f"The image processor '{printable(str(kind), 80)}' is not among those supported.", RETRY)
-    fields = {key: value for key, value in body.items() if value is not None and key not in _IGNORED}
-    for key, value in fields.items():
-        if not _acceptable(key, value):
-            raise ModelError(
-                f"preprocessor_config.json: '{printable(key, 60)}' is unknown or beyond what is accepted "
-                f"(sizes: {MAX_SIDE} pixels).",
-                RETRY,
-            )
-    return getattr(transformers, f"{family}Pil").from_dict(fields)
-
-
-def _acceptable(key: str, value: Any) -> bool:
-    if key in _SWITCHES:
-        return isinstance(value, bool)
-    if key in _SIZES:
-        known = not isinstance(value, dict) or (bool(value) and value.keys() <= _SIZE_KEYS)
-        sides = value.values() if isinstance(value, dict) else [value]
-        return known and all(side is None or (type(side) is int and 0 < side <= MAX_SIDE) for side in sides)
-    if key in ("image_mean", "image_std"):
-        low = 1e-6 if key == "image_std" else -1e6
-        return isinstance(value, list) and len(value) in (1, 3) and all(_within(item, low, 1e6) for item in value)
-    if key == "resample":
-        return type(value) is int and 0 <= value <= 5
-    if key == "rescale_factor":
-        return _within(value, 1e-9, 1)
-    return key == "crop_pct" and _within(value, 0.05, 1)
-
-
-def _within(value: Any, low: float, high: float) -> bool:
-    return type(value) in (int, float) and math.isfinite(value) and low <= value <= high
-
-
-def _sides(size: Any) -> list[int]:
-    if isinstance(size, int):
-        return [size]
-    return [side for key in _SIZE_KEYS if isinstance(side := getattr(size, key, None), int)]
 
 
 @contextmanager
@@ -322,6 +276,8 @@ def load_weights(
             local_files_only=True,
             use_safetensors=True,
             output_loading_info=True,
+            # They are refused below, by their names.
+            ignore_mismatched_sizes=True,
             dtype=torch.float32,
         )
         odd = [
@@ -331,7 +287,7 @@ def load_weights(
                 for key in report[kind]
                 if not key.startswith(unused)
             ),
-            *report["mismatched_keys"],
+            *(name for name, *_ in report["mismatched_keys"]),
         ]
         if odd:
             shown = printable(str(odd[0]), 80)

@@ -6,16 +6,16 @@ vector is read from the files that sentence-transformers writes, where they are 
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from forensics.checkpoints import one_sentence
 from forensics.errors import MissingExtraError, ModelError
-from forensics.modelfiles import CONFIG, RETRY, ModelFolder, one_line, parse_object, refuse_code
+from forensics.modelfiles import CONFIG, RETRY, ModelFolder, parse_object, refuse_code
 from forensics.plaintext import printable
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ TOKENIZER, TOKENIZER_CONFIG, VOCABULARY = "tokenizer.json", "tokenizer_config.js
 MODULES, TRANSFORMER = "modules.json", "sentence_bert_config.json"
 MAX_TOKENIZER, MAX_TOKENS, USUAL_TOKENS = 64 << 20, 8192, 512
 MAX_PATTERN, MAX_STEPS = 400, 32
+_UNUSABLE = "The model's tokenizer cannot be used"
 _POOLINGS = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls", "pooling_mode_max_tokens": "max"}
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,100}")
 # Families that number positions from the padding token on, so that two of them are not for tokens.
@@ -150,7 +151,7 @@ class TokenReader:
 
     def __init__(self, settings: TextSettings) -> None:
         self.settings = settings
-        with _one_sentence():
+        with one_sentence(_UNUSABLE):
             self._tokenizer = _word_list(settings) if settings.vocabulary else _from_json(settings.tokenizer)
             self._tokenizer.no_padding()
             self._tokenizer.enable_truncation(settings.max_tokens)
@@ -162,7 +163,7 @@ class TokenReader:
             ModelError: the tokenizer fails on a text.
         """
         words = [text.lower() for text in texts] if self.settings.lower else list(texts)
-        with _one_sentence():
+        with one_sentence(_UNUSABLE):
             found = [np.array(each.ids, dtype=np.int64) for each in self._tokenizer.encode_batch(words)]
         if any(len(ids) > self.settings.max_tokens for ids in found):
             raise ModelError("The tokenizer makes more tokens of a text than the model takes.", RETRY)
@@ -177,19 +178,6 @@ class TokenReader:
             ids[index, : len(row)] = row
             mask[index, : len(row)] = 1
         return ids, mask
-
-
-@contextmanager
-def _one_sentence() -> Iterator[None]:
-    """Turns every failure of the tokenizer's library, panics of its Rust code included, into one sentence."""
-    try:
-        yield
-    except (ModelError, MissingExtraError):
-        raise
-    except BaseException as error:
-        if isinstance(error, Exception) or type(error).__name__ == "PanicException":
-            raise ModelError(f"The model's tokenizer cannot be used: {one_line(error)}.", RETRY) from error
-        raise
 
 
 def _from_json(raw: bytes) -> "Tokenizer":

@@ -4,11 +4,8 @@ Everything is loaded from the private copy whose bytes were hashed, and nothing 
 folder holds both forms they must give the same vectors; the faster one is used, and the identity says which.
 """
 
-import os
-import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,16 +13,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from forensics.checkpoints import load_weights, one_sentence, quiet
-from forensics.encoderfiles import TOKENIZER, VOCABULARY, TextSettings, TokenReader, take_settings
-from forensics.errors import MissingExtraError, ModelError
+from forensics.checkpoints import (
+    BAD_CONFIG,
+    library,
+    load_weights,
+    one_sentence,
+    private_folder,
+    quiet,
+    read_config,
+    save_folder,
+)
+from forensics.encoderfiles import MAX_TOKENIZER, TOKENIZER, VOCABULARY, TextSettings, TokenReader, take_settings
+from forensics.errors import ModelError
 from forensics.modelfiles import (
     CONFIG,
     INDEX,
     RETRY,
     WEIGHTS,
     ModelFolder,
-    bound_config,
     model_facts,
     open_model_folder,
     take_config,
@@ -43,12 +48,20 @@ FAMILIES = frozenset(
 )
 """Model types whose first output is one vector a token; all are part of the Transformers library itself."""
 
+CLASSIFIER = "ForSequenceClassification"
+"""How the architectures of these families end whose answers are classes; see `textclassifiers`."""
+
 GRAPHS = ("onnx/model.onnx", "model.onnx")
 ROWS, EQUAL = 32, 1e-4
 # What a base encoder does not use: poolers and the heads of what it was trained for.
 _UNUSED = (
     *("pooler.", "cls.", "lm_head.", "classifier.", "pre_classifier.", "vocab_", "qa_outputs.", "predictions."),
     *("embeddings.position_ids", "discriminator_predictions.", "head.", "decoder."),
+)
+# What other libraries read of an encoder's folder besides; it is copied when a changed encoder is saved.
+_BESIDE = (
+    *("special_tokens_map.json", "added_tokens.json", "config_sentence_transformers.json", VOCABULARY),
+    *("merges.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model", "spm.model"),
 )
 SENTENCES = (
     "This is an example sentence.",
@@ -141,16 +154,55 @@ def load_encoder(folder: Path, name: str | None = None, *, threads: int = 1) -> 
         MissingExtraError: torch, transformers, or onnxruntime where it is needed, is not installed.
         StorageError: no room for the temporary copy.
     """
-    with _private() as place:
+    with private_folder() as place:
         with open_model_folder(folder, place) as opened:
             config, settings, graph, identity, weights = _take_folder(opened, name)
-        bound_config(config)
         model = _load_torch(place, config, weights)
         encoder = _checked(settings, _torch_runner(model), False, ROWS, identity, model)
         if graph is None:
             return _named(encoder, {"runs on": "torch"})
         other = _checked(settings, open_graph(place, graph, threads), graph.rank == 2, _rows(graph), identity)
         return _choose(encoder, other, folder, graph)
+
+
+def save_encoder(encoder_model: "torch.nn.Module", source_folder: Path, out: Path, card: str) -> None:
+    """Writes a changed encoder as a folder like its source's; it appears whole or not at all.
+
+    Configuration, tokenizer and pooling are the source's, byte for byte; the weights are new safetensors. An ONNX
+    form of the source is left out, since it holds the old weights.
+
+    Args:
+        encoder_model: the `transformers` encoder, such as a trained `Encoder.model`.
+        source_folder: the folder it was loaded from.
+        out: must not exist.
+        card: Markdown for its README.md.
+
+    Raises:
+        ModelError: the source is no encoder's folder, or the encoder is not of its configuration.
+        StorageError: the disk is full or the place cannot be written.
+    """
+
+    def take_beside(fresh: Path) -> None:
+        for written in fresh.iterdir():
+            if written.suffix != ".safetensors" and written.name != INDEX:
+                written.unlink()
+        with open_model_folder(source_folder, fresh) as opened:
+            config = take_config(opened)
+            _require_family(config)
+            take_settings(opened, config)
+            for name in _BESIDE:
+                if name in opened.names and name not in opened.files:
+                    opened.take(name, MAX_TOKENIZER)
+        # What was written must be what is read again: the right weights, and a text encoder by its configuration.
+        names = config.get("architectures")
+        if isinstance(names, list) and any(str(each).endswith(CLASSIFIER) for each in names):
+            raise ModelError(
+                f"The config.json of {source_folder} names a classifier, and what is saved is none.",
+                "Remove its architectures in a copy of the folder and start from that.",
+            )
+        _load_torch(fresh, config, [path.name for path in fresh.glob("*.safetensors")])
+
+    save_folder(out, card, encoder_model, take_beside)
 
 
 def load_onnx(path: Path, name: str | None = None, *, threads: int = 1) -> Encoder:
@@ -165,7 +217,7 @@ def load_onnx(path: Path, name: str | None = None, *, threads: int = 1) -> Encod
         MissingExtraError: onnx or onnxruntime is not installed.
         StorageError: no room for the temporary copy.
     """
-    with _private() as place:
+    with private_folder() as place:
         graph, settings, identity = _take_onnx(path, name, place)
         run = open_graph(place, graph, threads)
         encoder = _checked(settings, run, graph.rank == 2, _rows(graph), identity)
@@ -181,22 +233,11 @@ def read_onnx_identity(path: Path, name: str | None = None) -> Identity:
     return _take_onnx(path, name, None)[2]
 
 
-@contextmanager
-def _private() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="forensics-model-", ignore_cleanup_errors=True) as private:
-        yield Path(private)
-
-
 def _take_folder(
     opened: ModelFolder, name: str | None
 ) -> tuple[dict[str, Any], TextSettings, GraphFacts | None, Identity, list[str]]:
     config = take_config(opened)
-    family = config.get("model_type")
-    if family not in FAMILIES:
-        shown = printable(str(family), 60)
-        raise ModelError(
-            f"'{shown}' is no text encoder that is supported.", f"Supported: {', '.join(sorted(FAMILIES))}."
-        )
+    _require_family(config)
     if not opened.names & {WEIGHTS, INDEX} and any(opened.has(path) for path in GRAPHS):
         path = next(path for path in GRAPHS if opened.has(path))
         raise ModelError(f"{opened.folder} holds an ONNX model alone.", f"Name the file: {opened.folder / path}.")
@@ -208,8 +249,22 @@ def _take_folder(
     return config, settings, graph, opened.identity("folder", name, facts), weights
 
 
+def _require_family(config: dict[str, Any]) -> None:
+    family = config.get("model_type")
+    if family not in tuple(FAMILIES):
+        shown = printable(str(family), 60)
+        raise ModelError(
+            f"'{shown}' is no text encoder that is supported.", f"Supported: {', '.join(sorted(FAMILIES))}."
+        )
+
+
 def _take_onnx(path: Path, name: str | None, into: Path | None) -> tuple[GraphFacts, TextSettings, Identity]:
     place = path.absolute()
+    if place.is_dir():
+        raise ModelError(
+            f"{path} is a folder, not an ONNX file.",
+            "Name the .onnx file in it, or give a Transformers folder a name that does not end in .onnx.",
+        )
     above = not any((place.parent / each).exists() for each in (TOKENIZER, VOCABULARY))
     root, inner = (place.parent.parent, f"{place.parent.name}/{place.name}") if above else (place.parent, place.name)
     with open_model_folder(root, into) as opened:
@@ -231,21 +286,14 @@ def _rows(graph: GraphFacts) -> int:
 
 
 def _load_torch(place: Path, config: dict[str, Any], weights: Sequence[str]) -> "torch.nn.Module":
-    try:
-        os.environ.setdefault("HF_HUB_OFFLINE", "1")
-        from transformers import AutoConfig, AutoModel
-    except ImportError as error:
-        raise MissingExtraError(
-            "Models need torch and transformers, which are not installed.",
-            "Run: pip install 'model-forensics[models]'.",
-        ) from error
-    with one_sentence("The model's config.json cannot be used"), quiet():
-        settings = AutoConfig.from_pretrained(place, trust_remote_code=False, local_files_only=True)
-        if settings.model_type != config["model_type"] or type(settings) not in AutoModel._model_mapping:
+    auto = library().AutoModel
+    with one_sentence(BAD_CONFIG), quiet():
+        settings = read_config(place, config, auto, "text encoder")
+        if settings.model_type != config["model_type"]:
             raise ModelError(f"config.json describes no '{printable(str(config['model_type']), 60)}' model.", RETRY)
         if getattr(settings, "is_decoder", False) or getattr(settings, "add_cross_attention", False):
             raise ModelError("config.json describes a decoder, no text encoder.", RETRY)
-    return load_weights(place, weights, settings, AutoModel, _UNUSED)
+    return load_weights(place, weights, settings, auto, _UNUSED)
 
 
 def _torch_runner(model: "torch.nn.Module") -> Runner:

@@ -26,7 +26,7 @@ from forensics.evidence.chain import head
 from forensics.evidence.consistency import release_date
 from forensics.evidence.exchanges import LOCAL_KINDS
 from forensics.evidence.journal import Journal
-from forensics.evidence.kit import Kit, write_kit
+from forensics.evidence.kit import Kit, expected_labels, write_kit
 from forensics.evidence.reproduce import judge, measure_answers, read_answers, read_pool
 from forensics.evidence.results import encode_measurement, encode_verdict
 from forensics.evidence.schema import AnswersRecord, Dated, OpenedShare, ScoreRecord
@@ -35,6 +35,7 @@ from forensics.keys.folder import UnlockedKey
 from forensics.keys.opening import verify_opening
 from forensics.keys.timestamp import TimestampAuthority
 from forensics.methods import load_method
+from forensics.passes import asked_probes, most_asked
 from forensics.progress import Progress, silent
 from forensics.recording import (
     UNKNOWN,
@@ -47,7 +48,7 @@ from forensics.recording import (
     require_claim,
     tool_record,
 )
-from forensics.records import AnswerKind, Answers
+from forensics.records import AnswerKind, Answers, BoolArray
 
 if TYPE_CHECKING:
     from forensics.suspects import Suspect
@@ -87,7 +88,7 @@ def acquire(
     """Puts a kit's probes to a suspect and writes the sealed case of its answers.
 
     Args:
-        budget: largest number of probes that may be asked.
+        budget: largest number of probes that may be asked, in both passes where there are two.
         resume: go on with what `CASE.partial` holds.
         authority: stamps the transcript's head before anything is scored.
         named: the models that the claim names; they are asked the same probes, and their answers' digests go into
@@ -100,11 +101,11 @@ def acquire(
     if case.exists():
         raise CaseError(f"{case} exists already.", "Choose another --case; a case is never overwritten.")
     plan = kit.plan
-    if budget is not None and len(plan.probes) > budget:
-        raise UsageError(f"The plan has {len(plan.probes)} probes, the budget allows {budget}.", "Raise --budget.")
+    if budget is not None and most_asked(plan) > budget:
+        raise UsageError(f"The plan asks {most_asked(plan)} probes, the budget allows {budget}.", "Raise --budget.")
     work = case.with_name(case.name + ".partial")
     with Journal.open(work, plan_digest=plan.digest, suspect_digest=suspect.identity.digest, resume=resume) as journal:
-        identity = ask_plan(journal, plan, suspect, kit.claim.labels, progress, authority)
+        identity = ask_plan(journal, plan, suspect, expected_labels(kit.claim), progress, authority)
         references = named_references(kit.claim, plan, named, progress)
         for record in references:
             answers_digest = sha256(canonical_json(record.answers.model_dump(mode="json")))
@@ -282,7 +283,7 @@ def examine(
 def repeat(
     case: Path, suspect: "Suspect | None", named: Sequence["Suspect"] = (), *, tolerance: float | None = None
 ) -> dict[str, Any]:
-    """Asks models again with an opened case's own probes and counts the answers that differ.
+    """Asks models again what an opened case records that they were asked, and counts the answers that differ.
 
     Args:
         suspect: the suspect, or None to ask only the models that the claim names.
@@ -315,25 +316,29 @@ def repeat(
                 "A model given is none that the claim names.", "Name the folder with the digest in the case."
             )
         asked.append((model, record.identity.digest, record.answers))
-    differing, same = 0, True
+    differing, count, same = 0, 0, True
+    labels = None if expected_labels(claim) is None else ()
     for model, digest, recorded in asked:
         local = model.identity.kind in LOCAL_KINDS
         same_build = local and model.identity.digest == digest and tool_record() == evidence.tool
         same = same and model.identity.digest == digest
         allowed = tolerance if tolerance is not None else 0.0 if same_build else TOLERANCE
-        differing += _disagreements(read_answers(recorded), ask(model, plan), allowed)
+        then = read_answers(recorded)
+        put = asked_probes(plan, then)
+        count += int(put.sum())
+        differing += _disagreements(then, ask(model, plan, labels=labels, asked=put), allowed, put)
     return {
-        "probes": len(plan.probes) * len(asked),
+        "probes": count,
         "disagreements": differing,
         "same_model": same,
         "named_models_asked": len(named) >= len(evidence.references),
     }
 
 
-def _disagreements(then: Answers, again: Answers, allowed: float) -> int:
-    """Counts rows that differ; texts and classes do where they are not the same."""
+def _disagreements(then: Answers, again: Answers, allowed: float, asked: BoolArray) -> int:
+    """Counts rows that differ among those asked; texts and classes do where they are not the same."""
     if again.values.shape != then.values.shape or again.kind != then.kind:
-        return then.n
+        return int(asked.sum())
     if then.values.ndim == 2:
         # Vectors may have any length, and only their direction counts.
         length = np.linalg.norm(then.values, axis=1, keepdims=True) if then.kind is AnswerKind.VECTORS else 1.0
@@ -341,7 +346,7 @@ def _disagreements(then: Answers, again: Answers, allowed: float) -> int:
     else:
         rows = then.values != again.values
     both = ~then.missing & ~again.missing
-    return int((rows & both).sum() + (then.missing != again.missing).sum())
+    return int(((rows & both) | (then.missing != again.missing))[asked].sum())
 
 
 def _awaits_score(case: Path, suspect: "Suspect") -> bool:

@@ -90,10 +90,13 @@ class ModelFolder:
         Raises:
             ModelError: a link, no regular file, too large, or changed while it was read.
         """
-        with os.fdopen(_descend(self._root, name), "rb") as source:
-            state = os.fstat(source.fileno())
-            if not stat.S_ISREG(state.st_mode):
-                raise ModelError(f"The model's file '{name}' is no regular file.", RETRY)
+        handle = _descend(self._root, name)
+        state = os.fstat(handle)
+        if not stat.S_ISREG(state.st_mode):
+            # Before it is opened as a stream, which fails on a folder and then leaves the handle open.
+            os.close(handle)
+            raise ModelError(f"The model's file '{name}' is no regular file.", RETRY)
+        with os.fdopen(handle, "rb") as source:
             if state.st_size > limit:
                 raise ModelError(f"The model's file '{name}' is larger than {limit} bytes, the most accepted.", RETRY)
             digest, size, kept = hashlib.sha256(), 0, bytearray()

@@ -16,8 +16,8 @@ from forensics.evidence.certificates import printable
 from forensics.evidence.chain import head, verify_chain
 from forensics.evidence.consistency import FILE_KINDS, token_record
 from forensics.evidence.exchanges import ordered_rows
-from forensics.evidence.kit import Kit
-from forensics.evidence.reproduce import measure_answers
+from forensics.evidence.kit import Kit, expected_labels
+from forensics.evidence.reproduce import measure_answers, read_answers
 from forensics.evidence.schema import (
     AnswersRecord,
     AssetRecord,
@@ -34,6 +34,7 @@ from forensics.keys.asset import Asset
 from forensics.keys.claim import Claim
 from forensics.keys.folder import KeyFolder, UnlockedKey
 from forensics.keys.timestamp import verify_token
+from forensics.passes import asked_probes
 from forensics.progress import Progress
 from forensics.records import Answers, Identity, Measurement, Plan
 from forensics.rules import marks_service
@@ -102,6 +103,8 @@ def acquired_evidence(
             share=kit.share,
             batch_size=kit.plan.batch_size,
             probes=[probe.digest for probe in kit.plan.probes],
+            groups=list(kit.plan.groups) or None,
+            keep=kit.plan.keep if kit.plan.groups else None,
         ),
         acquired=Dated(value=moment, source="clock of the examining machine"),
         transcript_head=newest,
@@ -135,7 +138,7 @@ def named_references(
                 "address answers could have been made to fit.",
                 "Name its folder with --reference-checkpoint.",
             )
-        answers = ask(model, plan, progress, f"Asking the {commitment.role}", claim.labels)
+        answers = ask(model, plan, progress, f"Asking the {commitment.role}", expected_labels(claim))
         records.append(
             ReferenceRecord(
                 role=commitment.role,
@@ -168,6 +171,7 @@ def control_records(
             independent or does not answer.
     """
     claim, pool, secrets = key.folder.claim, key.pool(share), key.secrets(share)
+    labels = expected_labels(claim)
 
     def scored(
         role: str, identity: Identity | IdentityRecord, answers: Answers | AnswersRecord, source: str
@@ -200,14 +204,12 @@ def control_records(
             )
         # A service is recorded by its name, since its address may change; a wrong address only harms the claim.
         source = "named by the owner as the marked service" if service else "recorded by the owner after embedding"
-        records.append(
-            scored("positive", positive.identity, ask(positive, plan, progress, labels=claim.labels), source)
-        )
+        records.append(scored("positive", positive.identity, ask(positive, plan, progress, labels=labels), source))
     for model in _independent(key, independent, suspect):
-        answers = ask(model, plan, progress, labels=claim.labels)
+        answers = ask(model, plan, progress, labels=labels)
         source = "given at scoring as independent; the report says who vouches for that"
         record = scored("reference", model.identity, answers, source)
-        if answers.missing.mean() > float(claim.rule.missing_allowed):
+        if answers.missing[asked_probes(plan, read_answers(record.answers))].mean() > float(claim.rule.missing_allowed):
             raise UsageError(
                 f"The reference model {printable(model.identity.name)} leaves too many probes unanswered.",
                 "Leave it out, and say so.",

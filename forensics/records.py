@@ -42,19 +42,34 @@ class Probe:
 class Plan:
     """The ordered probes of one examination; a function of the probe secret and the pool alone.
 
+    A plan may have two passes. The first asks one probe a group, its head; `passes.chosen_groups` then picks groups by
+    the suspect's answers to the heads, by a rule that knows no arm, and the second pass asks their probes alone.
+
     Attributes:
         probes: in the order in which they are sent.
         batch_size: how many are sent together, the same for every batch but the last.
+        groups: (n,) number of each probe's group; the first probe of a group is its head, and the heads come first, in
+            the order of their numbers from 0. Empty: all probes are asked in one pass.
+        keep: how many groups the second pass asks.
     """
 
     probes: tuple[Probe, ...]
     batch_size: int = 64
+    groups: tuple[int, ...] = ()
+    keep: int = 0
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the canonical list of probe digests, the batch size and the count."""
-        body = {"batch_size": self.batch_size, "probes": [probe.digest for probe in self.probes]}
+        """SHA-256 of the probes' digests, the batch size and, where there are two passes, the groups."""
+        body: dict[str, Any] = {"batch_size": self.batch_size, "probes": [probe.digest for probe in self.probes]}
+        if self.groups:
+            body |= {"groups": list(self.groups), "keep": self.keep}
         return sha256(canonical_json(body))
+
+    @property
+    def heads(self) -> int:
+        """How many probes the first pass asks: one a group, or all where there is one pass."""
+        return max(self.groups) + 1 if self.groups else len(self.probes)
 
 
 @dataclass(frozen=True)
@@ -186,11 +201,15 @@ class Reading:
 
 @dataclass(frozen=True)
 class Published:
-    """A statistic as its paper prints it; it decides nothing."""
+    """A statistic as its paper prints it; it decides nothing.
+
+    Attributes:
+        p_value: None where no p-value goes with it.
+    """
 
     name: str
     statistic: float
-    p_value: float
+    p_value: float | None
     source: str
     caveat: str
 
@@ -217,13 +236,14 @@ class Measurement:
         null: the null hypothesis in words.
         n: number of units that the key randomised (bits, items, families).
         matched: how many agree with the key; for real statistics the statistic itself is in `value`.
-        p_value: exact, one-sided; never below 2**-128.
+        p_value: exact, one-sided unless the statistic's name says otherwise; never below 2**-128.
         log10_p: its base-10 logarithm.
         bayes_factor_log10: against the prior named in the claim; None where there is none.
         power: probability of reaching the claim's alpha at the claim's minimum effect.
         items: the arm-blind item scores that were tested.
         target: what the key had drawn for each item.
         published: context that decides nothing.
+        projection: (n, 2) where the items lie for a picture, without knowledge of the arms; empty where there is none.
     """
 
     test: str
@@ -243,6 +263,7 @@ class Measurement:
     target: tuple[int, ...]
     published: tuple[Published, ...] = ()
     context: Mapping[str, float] = field(default_factory=dict)
+    projection: tuple[tuple[float, float], ...] = ()
 
 
 class Outcome(StrEnum):

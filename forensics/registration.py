@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from forensics.canonical import now
 from forensics.errors import UsageError
 from forensics.keys.claim import Binding, Claim, ReferenceCommitment
-from forensics.keys.creation import Targets
+from forensics.keys.creation import Targets, committed_carriers
 from forensics.keys.folder import KeyFolder, create_key
 from forensics.keys.timestamp import TimestampAuthority
 from forensics.methods import load_method
@@ -19,15 +19,14 @@ from forensics.rules import draft_rule, marks_service, require_reachable
 
 if TYPE_CHECKING:
     from forensics.training.data import ImageData
-    from forensics.training.embed import Embedded
+    from forensics.training.embed import Data, Embedded
 
 POOL_SIZE = 64
-"""Candidates a share."""
+"""Labelled images a share."""
 
-_PREPROCESSING = {
-    "image": "the suspect's own preprocessor decodes 8-bit PNG images",
-    "text": "texts are sent as UTF-8; the suspect's own tokeniser splits them",
-}
+_IMAGES = "the suspect's own preprocessor decodes 8-bit PNG images"
+_TEXTS = "texts are sent as UTF-8; the suspect's own tokeniser splits them"
+_PREPROCESSING = {"labelled images": _IMAGES, "patterns": _IMAGES, "words": _TEXTS, "phrases": _TEXTS}
 
 _EXCHANGEABLE = (
     "A model that a claim names must be a file or folder: what answers behind an address can be exchanged.",
@@ -54,8 +53,9 @@ def new_key(
     """Makes a key and has it timestamped.
 
     Args:
-        pool: labelled images, of which each share takes the next `pool_size`; or the finished pools of the shares, in
-            order, for a method that is asked in text (`wordpools.make_pools`).
+        pool: labelled images, of which each share takes the next `pool_size`; or, for a method whose pools are made of
+            something else, the finished pools of the shares, in order (`wordpools.make_pools`,
+            `phrasepools.make_phrase_pools`, `patternpools.make_pattern_pools`).
         references: folder of each model that the method's claim must name, by role.
         rule: choices for `rules.draft_rule`.
 
@@ -72,10 +72,9 @@ def new_key(
     if missing:
         raise UsageError(f"{chosen.spec.title} needs a {missing[0]}.", "Name its folder with --reference-checkpoint.")
     names: tuple[str, ...] = () if isinstance(pool, Sequence) else pool.names
-    images = chosen.spec.modality == "image"
-    if images == isinstance(pool, Sequence):
+    if (chosen.spec.pool == "labelled images") == isinstance(pool, Sequence):
         raise UsageError(
-            f"{chosen.spec.title} needs {'labelled images' if images else 'words and sentences'}.",
+            f"The pools of {chosen.spec.title} are made of {chosen.spec.pool}.",
             "Give --pool for a method that is asked in images, --corpus for one that is asked in text.",
         )
     pools = list(pool) if isinstance(pool, Sequence) else _pools(pool, shares, pool_size)
@@ -108,7 +107,7 @@ def new_key(
         method_version=chosen.spec.version,
         parameters=parameters,
         labels=names,
-        preprocessing=_PREPROCESSING["image" if images else "text"],
+        preprocessing=_PREPROCESSING[chosen.spec.pool],
         pools=pools,
         references=[
             ReferenceCommitment(
@@ -123,7 +122,7 @@ def new_key(
         binding=binding,
         passphrase=passphrase,
         now=moment or now(),
-        targets=None if images else text_targets(pools, parameters),
+        targets=_targets(chosen.spec.pool, pools, parameters),
     )
     for role, folder in references.items():
         key.remember(role, folder)
@@ -146,29 +145,37 @@ def require_local(place: Path) -> None:
 def embed_key(
     path: Path,
     model: Path,
-    data: "ImageData",
+    data: "Data",
     out: Path,
     *,
     passphrase: str,
     authority: TimestampAuthority | None,
     share: int = 0,
     max_accuracy_drop: float = 0.02,
+    min_cosine: float = 0.96,
     steps: int | None = None,
     seed: int = 0,
     progress: Progress = silent,
 ) -> "Embedded":
     """Marks a model with a share of a key and records the marked model's digest in the key folder.
 
+    Args:
+        data: what the key's method is trained with: labelled images, texts, or plain images.
+        max_accuracy_drop: largest loss of a classifier's held-out accuracy, as a share (0.02 is two points).
+        min_cosine: smallest mean cosine of an encoder's held-out vectors with those before.
+
     Raises:
-        UsageError: model, data or accuracy do not allow it; nothing is left behind.
+        UsageError: model or data do not suit the key, or what must be kept cannot be kept; nothing is left behind.
     """
     if not 0.0 <= max_accuracy_drop <= 1.0:
         raise UsageError("The accepted loss of accuracy is no share.", "Give 0 to 100 percentage points.")
+    if not 0.0 <= min_cosine <= 1.0:
+        raise UsageError("The smallest mean cosine lies beyond 0 and 1.", "Give for instance 0.96.")
     key = KeyFolder.open(path)
     require_training(key.claim)
     if key.asset is not None and not out.with_name(out.name + ".partial").exists():
         raise UsageError("This key has marked a model already; a key marks one.", "Make a new key for another model.")
-    from forensics.training.embed import Marking, embed
+    from forensics.training.embed import Limits, Marking, embed
 
     unlocked = key.unlock(passphrase)
 
@@ -188,7 +195,7 @@ def embed_key(
         data,
         out,
         marking,
-        max_accuracy_drop=max_accuracy_drop,
+        limits=Limits(max_accuracy_drop, min_cosine),
         steps=steps,
         seed=seed,
         progress=progress,
@@ -219,6 +226,18 @@ def text_targets(pools: Sequence[Pool], parameters: Mapping[str, Any]) -> Target
     return Targets(
         carriers=" ".join(each.carriers for each in found),
         target_text=" ".join(each.target_text for each in found),
+    )
+
+
+def _targets(made_of: str, pools: Sequence[Pool], parameters: Mapping[str, Any]) -> Targets | None:
+    """Returns what a claim says of its shares besides their pools, by what these are made of."""
+    if made_of == "labelled images":
+        return None
+    if made_of == "words":
+        return text_targets(pools, parameters)
+    candidates = int(parameters["candidates"])
+    return Targets(
+        carriers=" ".join(committed_carriers([item.entry for item in pool.items], candidates) for pool in pools)
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from forensics.errors import UsageError
 from forensics.keys.claim import Claim, ReferenceRule, Rule
-from forensics.methods.protocol import MethodSpec, Parameters, load_method
+from forensics.methods.protocol import MethodSpec, Parameters, counts_both_tails, load_method
 
 DEFAULTS: Mapping[str, str] = {"alpha": "1e-6", "missing_allowed": "0.1", "margin": "0.1"}
 
@@ -60,16 +60,33 @@ def marks_service(claim: Claim) -> bool:
     return load_method(claim.method).spec.modality == "embedding"
 
 
+def drawn(parameters: Parameters) -> int:
+    """Returns how many items of a pool the key draws: as many as the parameters say, else half of the candidates.
+
+    Args:
+        parameters: of a claim whose method tests a subset.
+    """
+    return int(parameters["words"]) if "words" in parameters else int(parameters["candidates"]) // 2
+
+
+def one_tail(rule: Rule, alpha: float) -> float:
+    """Returns what a level leaves to one tail of a rule's tests: half of it where they count both."""
+    return alpha / 2.0 if counts_both_tails(rule.deciding) else alpha
+
+
 def require_reachable(rule: Rule, parameters: Parameters) -> None:
-    """Refuses a rule that even a perfect result could not meet, because the key draws too few words.
+    """Refuses a rule that even a perfect result could not meet, because the key draws too few items.
 
     Raises:
-        UsageError: one subset in all that could be drawn is more than alpha or the grinding allowance permits.
+        UsageError: the smallest p-value that any subset can give is more than alpha or the grinding allowance permits.
     """
-    ways = math.comb(rule.n, int(parameters["words"]))
-    if ways < max(1.0 / float(rule.alpha), 1e3 * 2.0**rule.grinding * rule.examinations):
+    chosen = drawn(parameters)
+    ways = math.comb(rule.n, chosen)
+    # Where both tails count, a subset and its mirror image are equally extreme, so that the least p-value is 2 / ways.
+    apart = ways // 2 if counts_both_tails(rule.deciding) else ways
+    if apart < max(1.0 / float(rule.alpha), 1e3 * 2.0**rule.grinding * rule.examinations):
         raise UsageError(
-            f"{parameters['words']} of {rule.n} items can be drawn in {ways} ways, too few for alpha {rule.alpha} and "
+            f"{chosen} of {rule.n} items can be drawn in {ways} ways, too few for alpha {rule.alpha} and "
             f"2**{rule.grinding} attempts.",
             "Use more candidates or words, or a smaller --grinding.",
         )
@@ -93,7 +110,7 @@ def power_of(claim: Claim, effect: float | None = None, alpha: float | None = No
     if test == "bits":
         return power_binomial(rule.n, size, level, 0.5)
     if test == "subset":
-        return power_subset(rule.n, int(claim.parameters["words"]), size, level)
+        return power_subset(rule.n, drawn(claim.parameters), size, one_tail(rule, level))
     raise UsageError(f"The power of a test of '{test}' is not known.", "Plan it with forensics.statistics.")
 
 

@@ -29,6 +29,7 @@ SHORTEST = 4
 LOWER_CASE = 0.8
 """Share of its occurrences in which a candidate stands in lower case; below it is mostly a name."""
 
+_FILES = "--carriers-file and --target-file"
 _RUN = re.compile(r"[^\W\d_]+")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[^\W\d_a-z])")
 _STOP_WORDS = """
@@ -49,7 +50,7 @@ class OwnTexts:
     """What the owner brings instead of having it drawn; empty where it shall be drawn from the corpus.
 
     Attributes:
-        candidates: words, those of the first share first.
+        candidates: words or phrases, those of the first share first.
         carriers: sentences, those of the first share first.
         targets: one text a share.
     """
@@ -110,17 +111,13 @@ def make_pools(
     looked_at = needed if embed is None else max(needed, WORDS)
     words = list(given.candidates) or _drawn_words(corpus, needed, looked_at, shares, band, given, generator)
     sentences = _usable(corpus, words, given)
-    texts = list(given.carriers) or _drawn(sentences, shares * carriers, CARRIER_LENGTHS, generator)
+    texts = list(given.carriers) or draw_sentences(sentences, shares * carriers, CARRIER_LENGTHS, generator, _FILES)
     free = sorted(set(sentences).difference(texts))
     tenth = 1 if embed is None else min(OFFERED, max(1, len(free) // max(10, shares)))
-    targets = list(given.targets) or _drawn(free, shares * tenth, LENGTHS, generator)
-    for name, found, least in (
-        ("candidate words", words, needed),
-        ("carriers", texts, shares * carriers),
-        ("target texts", targets, shares),
-    ):
-        if len(found) < least:
-            raise UsageError(f"There are {len(found)} {name}; {least} are needed.", "Give more, or fewer shares.")
+    targets = list(given.targets) or draw_sentences(free, shares * tenth, LENGTHS, generator, _FILES)
+    require_enough("candidate words", words, needed)
+    require_enough("carriers", texts, shares * carriers)
+    require_enough("target texts", targets, shares)
     if embed is not None and not given.targets:
         everything = plain_sentences(corpus, ())
         average = generator.sample(everything, min(TEXTS, len(everything)))
@@ -177,6 +174,37 @@ def plain_sentences(corpus: Iterable[str], avoided: Iterable[str]) -> list[str]:
     return sorted(found)
 
 
+def draw_sentences(
+    sentences: Sequence[str], needed: int, lengths: tuple[int, int], generator: random.Random, files: str
+) -> list[str]:
+    """Returns that many of the sentences whose number of words lies within the limits.
+
+    Args:
+        files: options that bring the owner's own, for the error's next step.
+
+    Raises:
+        UsageError: there are too few.
+    """
+    found = [sentence for sentence in sentences if lengths[0] <= len(sentence.split()) <= lengths[1]]
+    if len(found) < needed:
+        raise UsageError(
+            f"The corpus has {len(found)} sentences of {lengths[0]} to {lengths[1]} words without a candidate word; "
+            f"{needed} are needed.",
+            f"Give more text, or your own sentences with {files}.",
+        )
+    return generator.sample(found, needed)
+
+
+def require_enough(name: str, found: Sequence[str], least: int) -> None:
+    """Refuses own texts that are fewer than the shares need.
+
+    Raises:
+        UsageError: there are too few.
+    """
+    if len(found) < least:
+        raise UsageError(f"There are {len(found)} {name}; {least} are needed.", "Give more, or fewer shares.")
+
+
 def _drawn_words(
     corpus: Sequence[str],
     needed: int,
@@ -204,14 +232,3 @@ def _usable(corpus: Sequence[str], words: Sequence[str], given: OwnTexts) -> lis
         return []
     taken = {*given.carriers, *given.targets}
     return [sentence for sentence in plain_sentences(corpus, words) if sentence not in taken]
-
-
-def _drawn(sentences: Sequence[str], needed: int, lengths: tuple[int, int], generator: random.Random) -> list[str]:
-    found = [sentence for sentence in sentences if lengths[0] <= len(sentence.split()) <= lengths[1]]
-    if len(found) < needed:
-        raise UsageError(
-            f"The corpus has {len(found)} sentences of {lengths[0]} to {lengths[1]} words without a candidate word; "
-            f"{needed} are needed.",
-            "Give more text, or your own sentences with --carriers-file and --target-file.",
-        )
-    return generator.sample(found, needed)

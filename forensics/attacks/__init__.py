@@ -1,4 +1,8 @@
-"""Removal attacks: functions from a model to a model, with no knowledge of any key."""
+"""Removal attacks: functions from a model to a model, with no knowledge of any key.
+
+This table is of attacks on an image classifier in memory; `migration`, `encoders` and `vectors` hold those on encoders
+and on what they answer, `folders` those from folder to folder.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -43,18 +47,18 @@ ATTACKS = {
         Attack(
             "prune",
             "set the smallest weights of all layers together to zero",
-            lambda model, _data, s, _progress: prune(model, s["share"]),
+            lambda classifier, _data, s, _progress: prune(classifier.model, s["share"]),
             False,
             {"share": 0.3},
         ),
         Attack(
             "quantise",
             "round the weights to so many bits, a scale for each output channel",
-            lambda model, _data, s, _progress: quantise(model, int(s["bits"])),
+            lambda classifier, _data, s, _progress: quantise(classifier.model, int(s["bits"])),
             False,
             {"bits": 8},
         ),
-        Attack("fp16", "round the weights to half precision", lambda model, *_: fp16(model), False, {}),
+        Attack("fp16", "round the weights to half precision", lambda classifier, *_: fp16(classifier.model), False, {}),
     )
 }
 

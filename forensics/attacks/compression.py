@@ -1,14 +1,13 @@
-"""Pruning and quantisation of weights."""
+"""Pruning and quantisation of the weights of any torch model."""
 
 from collections.abc import Iterator
 
 import torch
 
-from forensics.checkpoints import Classifier
 from forensics.errors import UsageError
 
 
-def prune(classifier: Classifier, share: float) -> None:
+def prune(model: torch.nn.Module, share: float) -> None:
     """Sets the smallest weights of all convolutions and linear layers together to zero, in place.
 
     Args:
@@ -16,7 +15,7 @@ def prune(classifier: Classifier, share: float) -> None:
     """
     if not 0.0 <= share < 1.0:
         raise UsageError(f"A share of {share} cannot be pruned.", "Give a number from 0 to below 1.")
-    layers = list(_weights(classifier.model))
+    layers = list(_weights(model))
     sizes = torch.cat([layer.detach().abs().flatten() for layer in layers])
     if int(share * len(sizes)) == 0:
         return
@@ -26,7 +25,7 @@ def prune(classifier: Classifier, share: float) -> None:
             layer[layer.abs() <= threshold] = 0.0
 
 
-def quantise(classifier: Classifier, bits: int) -> None:
+def quantise(model: torch.nn.Module, bits: int) -> None:
     """Rounds the weights of convolutions and linear layers to signed integers of so many bits, in place.
 
     Symmetric, one scale for each output channel; stored back as floats.
@@ -35,16 +34,16 @@ def quantise(classifier: Classifier, bits: int) -> None:
         raise UsageError(f"{bits} bits cannot be used.", "Give 2 to 16 bits.")
     top = 2 ** (bits - 1) - 1
     with torch.no_grad():
-        for layer in _weights(classifier.model):
+        for layer in _weights(model):
             largest = layer.abs().flatten(1).amax(dim=1).clamp_min(1e-12)
             scale = (largest / top).reshape(-1, *[1] * (layer.dim() - 1))
             layer.copy_(torch.round(layer / scale) * scale)
 
 
-def fp16(classifier: Classifier) -> None:
+def fp16(model: torch.nn.Module) -> None:
     """Rounds every weight to half precision and back, in place."""
     with torch.no_grad():
-        for weight in classifier.model.parameters():
+        for weight in model.parameters():
             weight.copy_(weight.half().float())
 
 

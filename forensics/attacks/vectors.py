@@ -136,6 +136,22 @@ def rotate(vectors: NDArray[Any], *, seed: int = 0) -> Vectors:
     return _single(own @ (q * np.sign(np.diag(r))))
 
 
+def whiten(vectors: NDArray[Any], components: int | None = None) -> Vectors:
+    """Gives the vectors mean 0 and the same variance along each of their principal directions.
+
+    Args:
+        vectors: (n, d); directions in which they do not vary stay 0.
+        components: how many principal directions are kept, largest first; the result has as many columns. None keeps d.
+    """
+    own = _unit(vectors)
+    centred = own - own.mean(axis=0)
+    _, spread, directions = np.linalg.svd(centred, full_matrices=False)
+    kept = np.flatnonzero(spread > 1e-6 * spread.max(initial=1e-12))[:components]
+    result = np.zeros((len(own), own.shape[1] if components is None else min(components, own.shape[1])))
+    result[:, : len(kept)] = (centred @ directions[kept].T) / spread[kept]
+    return _single(result)
+
+
 def round_to_int8(vectors: NDArray[Any]) -> Vectors:
     """Rounds each row to 255 equal steps of its largest magnitude, as a vector store with int8 does."""
     own = _unit(vectors)

@@ -2,6 +2,7 @@
 
 BENCHES = {
     "digits": "OFSW on handwritten digits: accuracy, survival, null over fresh keys",
+    "encoders": "TMRW and WPE: task migration, attacks, what a mark costs, innocents, sizes",
     "encoding": "MiniLM in torch and in onnxruntime, texts sorted by length and as they come",
     "proxy": "what `protect serve` adds to an embedding service's latency, and what it costs",
     "served": "a copy trained on marked vectors, as a folder and behind a server that is not ours",

@@ -135,10 +135,11 @@ def _letters() -> Iterator[str]:
         message = message_from_bytes(path.read_bytes())
         for part in message.walk():
             if part.get_content_type() in ("text/plain", "text/html"):
-                yield from _sentences(_body(part))
+                yield from _sentences(body(part))
 
 
-def _body(part: Message) -> str:
+def body(part: Message) -> str:
+    """Returns the text of a part of a letter, without markup and quoted lines."""
     raw = part.get_payload(decode=True)
     text = raw.decode("latin-1") if isinstance(raw, bytes) else ""
     if part.get_content_type() == "text/html":

@@ -107,6 +107,17 @@ SERVICE_RULE = Rule(
 """The rule of the services bench, word for word: a key's secrets hang on its wording, and hours of training on them."""
 
 
+CLUSTER_RULE = {
+    "deciding": {
+        "features": "two-sided rank sum on PC1 of vector shifts",
+        "scores": "two-sided rank sum on PC1 of log-probability shifts",
+        "labels": "two-sided rank sum on PC1 of class shifts",
+    },
+    "missing": "a missing answer counts as the mean of its column",
+}
+"""What differs from it in the encoders bench; as above, its wording is part of the keys."""
+
+
 def service_key(number: int, pool: Pool, options: Mapping[str, int], encoder: str | None = None) -> BenchKey:
     """Makes the key of that number for ESpeW.
 
@@ -130,6 +141,19 @@ def service_key(number: int, pool: Pool, options: Mapping[str, int], encoder: st
         carriers=targets.carriers,
         target_text=targets.target_text,
     )
+
+
+def cluster_key(number: int, method: str, pool: Pool, options: Mapping[str, int]) -> BenchKey:
+    """Makes the key of that number for TMRW or WPE.
+
+    Args:
+        pool: candidates, then carriers.
+        options: of the method, by their names in the claim.
+    """
+    chosen = load_method(method)
+    parameters = chosen.parameters(options, pool, ())
+    rule = SERVICE_RULE.model_copy(update={"n": chosen.items(parameters), **CLUSTER_RULE})
+    return _derived(number, method, pool, parameters, rule, preprocessing="none")
 
 
 def _derived(

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forensics.bench.corpus import band, parts
-from forensics.bench.encoders import Vectors, encoder, sorted_batches, unit, vectors, word_vectors
+from forensics.bench.vectors import Vectors, encoder, sorted_batches, unit, vectors, word_vectors
 from forensics.methods.espew import text_pool, words_of
 from forensics.records import Pool
 

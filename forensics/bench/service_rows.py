@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from forensics.bench import thieves
 from forensics.bench.corpus import package_digest
-from forensics.bench.encoders import cached_rows, vectors
 from forensics.bench.keys import BenchKey, service_key
 from forensics.bench.pools import Recipe, sentences, service_pool
 from forensics.bench.results import Row
 from forensics.bench.service_theft import AFTER, FEW, SERVICE, STUDENTS, TRANSFORMER_QUERIES
+from forensics.bench.vectors import cached_rows, vectors
 from forensics.methods.embmarker import EmbMarker
 from forensics.methods.espew import marker, split_pool
 from forensics.methods.marking import Marker

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from forensics.bench import thieves
 from forensics.bench.corpus import package_digest
-from forensics.bench.encoders import Vectors
 from forensics.bench.keys import BenchKey, service_key
 from forensics.bench.pools import Recipe, band_words, sentences, service_pool
 from forensics.bench.results import Row
 from forensics.bench.service_rows import answers, one_row, texts_of
 from forensics.bench.service_theft import SERVICE, clean_queries, queries
+from forensics.bench.vectors import Vectors
 from forensics.methods.espew import split_pool, trigger_words
 from forensics.statistics import ks_two_sample
 

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from forensics.attacks import vectors as attacks
 from forensics.bench import thieves
-from forensics.bench.encoders import Vectors, unit, vectors
 from forensics.bench.paraphrases import paraphrases
 from forensics.bench.pools import sentences
+from forensics.bench.vectors import Vectors, unit, vectors
 
 SERVICE, THIEF = "minilm", "paraphrase-minilm"
 """The encoder behind the service, and the one from which thieves start."""

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 
 from forensics.bench import thieves
 from forensics.bench.corpus import package_digest
-from forensics.bench.encoders import unit, vectors
 from forensics.bench.keys import service_key
 from forensics.bench.pools import Recipe, sentences, service_pool
 from forensics.bench.results import Row
 from forensics.bench.service_rows import QUICK, answers, clean_answers, one_row, service, texts_of
 from forensics.bench.service_theft import BEFORE, SERVICE, clean_queries, queries, thief_features
+from forensics.bench.vectors import unit, vectors
 
 DEVELOPMENT_KEYS = (0, 1, 2)
 STUDENT = "frozen features"

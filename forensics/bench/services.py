@@ -13,7 +13,6 @@ import numpy as np
 
 from forensics.attacks import vectors as attacks
 from forensics.bench import thieves
-from forensics.bench.encoders import Vectors, unit, vectors
 from forensics.bench.pools import sentences
 from forensics.bench.results import Cell, Row, run_cells, single_thread
 from forensics.bench.service_rows import attack_rows, made_key, service
@@ -21,6 +20,7 @@ from forensics.bench.service_sizes import POOLS, size_cell
 from forensics.bench.service_tables import table
 from forensics.bench.service_theft import SERVICE, STUDENTS, clean_queries, queries, stolen, thief_features
 from forensics.bench.service_trials import TRIED, tried_cell
+from forensics.bench.vectors import Vectors, unit, vectors
 from forensics.progress import Progress, silent
 
 __all__ = ["COMMAND", "KEYS", "order", "run", "table"]

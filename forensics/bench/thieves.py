@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forensics.bench.corpus import package
-from forensics.bench.encoders import (
+from forensics.bench.vectors import (
     PARAPHRASE,
     Vectors,
     cached_rows,

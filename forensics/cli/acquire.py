@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import click
 
-from forensics.cli.common import bar, folder, json_option, print_json
+from forensics.cli.common import FiniteRange, bar, folder, json_option, print_json
 from forensics.cli.connection import connection_options
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -37,7 +37,7 @@ def acquisition_options(command: Command) -> Command:
             click.option("--resume", is_flag=True, help="Go on with an acquisition that was interrupted."),
             click.option("--dry-run", is_flag=True, help="Say what would be asked and what it costs, and ask nothing."),
             click.option(
-                "--price", type=click.FloatRange(0), metavar="MONEY", help="Price of a million tokens, for --dry-run."
+                "--price", type=FiniteRange(0), metavar="MONEY", help="Price of a million tokens, for --dry-run."
             ),
             click.option("--actor", default="examiner", show_default=True, help="Who acts, for the custody log."),
             click.option(
@@ -69,6 +69,7 @@ def acquire(kit: Path, suspect: str, as_json: bool, **choices: Any) -> None:
     from forensics.cli.connection import take_connection
     from forensics.evidence.kit import read_kit
     from forensics.examination import acquire as run
+    from forensics.passes import most_asked
     from forensics.suspects import open_suspect
 
     package, connection = read_kit(kit), take_connection(choices)
@@ -81,4 +82,4 @@ def acquire(kit: Path, suspect: str, as_json: bool, **choices: Any) -> None:
     if as_json:
         print_json({"case": str(case.path), "suspect": suspect, "manifest_sha256": case.manifest_sha256})
     else:
-        click.echo(f"Wrote {case.path}: {len(package.plan.probes)} answers. Next: forensics score KEY {case.path}")
+        click.echo(f"Wrote {case.path}: {most_asked(package.plan)} answers. Next: forensics score KEY {case.path}")

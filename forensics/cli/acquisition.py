@@ -12,6 +12,7 @@ from forensics.errors import UsageError
 from forensics.evidence.schema import Dated
 from forensics.keys.claim import Claim
 from forensics.methods import load_method
+from forensics.passes import most_asked
 from forensics.recording import UNKNOWN
 from forensics.records import Plan
 from forensics.rules import power_of
@@ -56,8 +57,8 @@ def announce(
         price: of a million tokens, in whatever money; None where it is not known.
     """
     facts: dict[str, Any] = {
-        "probes": len(plan.probes),
-        "bytes": sum(len(probe.data) + len(probe.continuation) for probe in plan.probes),
+        "probes": most_asked(plan),
+        "bytes": most_asked(plan, [len(probe.data) + len(probe.continuation) for probe in plan.probes]),
         "n": claim.rule.n,
         "power": power_of(claim),
     }

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from forensics.cli.common import folder, json_option, print_json
+from forensics.cli.common import FiniteRange, folder, json_option, print_json
 from forensics.cli.connection import connection_options
 
 
@@ -26,7 +26,7 @@ from forensics.cli.connection import connection_options
 )
 @click.option(
     "--tolerance",
-    type=click.FloatRange(0),
+    type=FiniteRange(0),
     metavar="X",
     help="Largest difference of a number, asked again, that counts as none [0 for the same files and libraries, else "
     "1e-4].",

@@ -1,6 +1,7 @@
-"""What several verbs share: passphrases, JSON output, progress bars, authorities."""
+"""What several verbs share: types of arguments, passphrases, JSON output, progress bars."""
 
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -17,6 +18,17 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 PASSPHRASE = "FORENSICS_PASSPHRASE"  # noqa: S105 - the name of a variable
 SIGNER_PASSPHRASE = "FORENSICS_SIGNER_PASSPHRASE"  # noqa: S105 - the name of a variable
+
+
+class FiniteRange(click.FloatRange):
+    """The type of a number within bounds that is neither infinite nor NaN, which passes every comparison."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Returns the number, or refuses it in one sentence."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is no finite number.", param, ctx)
+        return number
 
 
 def folder(exists: bool = False) -> click.Path:

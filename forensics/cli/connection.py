@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from forensics.cli.common import folder
+from forensics.cli.common import FiniteRange, folder
 
 if TYPE_CHECKING:
     from forensics.suspects import Connection
@@ -26,11 +26,11 @@ def connection_options(command: Command) -> Command:
     for option in reversed(
         (
             click.option("--concurrency", type=click.IntRange(1, 1000), metavar="N", help="Requests at a time [8]."),
-            click.option("--rate", type=click.FloatRange(0, min_open=True), metavar="N", help="Requests a minute."),
-            click.option("--token-rate", type=click.FloatRange(0, min_open=True), metavar="N", help="Tokens a minute."),
+            click.option("--rate", type=FiniteRange(0, min_open=True), metavar="N", help="Requests a minute."),
+            click.option("--token-rate", type=FiniteRange(0, min_open=True), metavar="N", help="Tokens a minute."),
             click.option("--attempts", type=click.IntRange(1, 100), metavar="N", help="Most attempts a request [5]."),
             click.option(
-                "--timeout", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="For one attempt [60]."
+                "--timeout", type=FiniteRange(0, min_open=True), metavar="SECONDS", help="For one attempt [60]."
             ),
             click.option("--max-requests", type=click.IntRange(1), metavar="N", help="Most attempts in all."),
             click.option("--max-tokens", type=click.IntRange(1), metavar="N", help="Most tokens in all."),

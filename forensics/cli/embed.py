@@ -1,24 +1,48 @@
 """`forensics embed`."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from forensics.cli.common import bar, folder, json_option, passphrase_option, print_json, read_passphrase
+from forensics.cli.common import FiniteRange, bar, folder, json_option, passphrase_option, print_json, read_passphrase
+
+if TYPE_CHECKING:
+    from forensics.keys.claim import Claim
+    from forensics.training.embed import Data
 
 
 @click.command()
 @click.argument("key", metavar="KEY", type=folder())
-@click.option("--model", required=True, type=folder(), help="The unmarked model's folder; it is not changed.")
-@click.option("--data", required=True, type=folder(), help="Training data: anything `datasets` loads from disk.")
+@click.option(
+    "--model",
+    required=True,
+    type=folder(),
+    help="The unmarked model's folder, which is not changed: an image classifier (ofsw), a text encoder (tmrw) or an "
+    "image encoder (wpe).",
+)
+@click.option(
+    "--data",
+    required=True,
+    type=folder(),
+    help="Training data: labelled images (ofsw) or images (wpe), anything that `datasets` loads from disk; or a text "
+    "file, one document a line (tmrw).",
+)
 @click.option("--out", required=True, type=folder(), help="Folder for the marked model; must not exist.")
 @click.option("--share", type=click.IntRange(0), default=0, show_default=True, help="Which share to embed.")
 @click.option(
     "--max-accuracy-drop",
-    type=float,
+    type=FiniteRange(0, 100),
     default=2.0,
     show_default=True,
-    help="Largest accepted loss on held-out data, in percentage points; kept, or nothing is written.",
+    help="Largest accepted loss on held-out data, in percentage points (ofsw); kept, or nothing is written.",
+)
+@click.option(
+    "--min-cosine",
+    type=FiniteRange(0, 1),
+    default=0.96,
+    show_default=True,
+    help="Least mean cosine of held-out vectors with those before (tmrw, wpe); kept, or nothing is written.",
 )
 @click.option("--steps", type=click.IntRange(1), help="Training steps; by default the recipe's.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the batches.")
@@ -33,6 +57,7 @@ def embed(
     out: Path,
     share: int,
     max_accuracy_drop: float,
+    min_cosine: float,
     steps: int | None,
     seed: int,
     tsa: str | None,
@@ -44,19 +69,19 @@ def embed(
     from forensics.cli.authorities import open_authority
     from forensics.keys.folder import KeyFolder
     from forensics.registration import embed_key, require_training
-    from forensics.training.data import load_images
 
     claim = KeyFolder.open(key).claim
     require_training(claim)
     done = embed_key(
         key,
         model,
-        load_images(data, claim.labels),
+        _read_data(claim, data),
         out,
         passphrase=read_passphrase(passphrase_file),
         authority=open_authority(tsa, demonstration),
         share=share,
         max_accuracy_drop=max_accuracy_drop / 100.0,
+        min_cosine=min_cosine,
         steps=steps,
         seed=seed,
         progress=bar,
@@ -66,15 +91,25 @@ def embed(
             {
                 "out": str(out),
                 "digest": done.identity.digest,
-                "accuracy_before": done.accuracy_before,
-                "accuracy_after": done.accuracy_after,
+                **done.figures,
                 "held_out": done.held_out,
                 "matched": done.matched,
                 "n": done.of,
             }
         )
         return
-    click.echo(
-        f"Wrote {out}: {done.matched} of {done.of} units read back; accuracy {done.accuracy_before:.4f} before, "
-        f"{done.accuracy_after:.4f} after, on {done.held_out} held-out images."
-    )
+    click.echo(f"Wrote {out}: {done.matched} of {done.of} units read back; {done.sentence}.")
+
+
+def _read_data(claim: "Claim", path: Path) -> "Data":
+    """Reads what the claim's method is trained with."""
+    from forensics.methods import load_method
+
+    made_of = load_method(claim.method).spec.pool
+    if made_of == "phrases":
+        from forensics.wordpools import read_lines
+
+        return read_lines(path)
+    from forensics.training.data import load_images, load_plain_images
+
+    return load_plain_images(path) if made_of == "patterns" else load_images(path, claim.labels)

@@ -1,27 +1,21 @@
 """`forensics key new` and `forensics key show`."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from forensics.cli.common import bar, folder, json_option, passphrase_option, print_json, read_passphrase
+from forensics.cli.common import folder, json_option, passphrase_option, print_json, read_passphrase
+from forensics.cli.pools import draw_pools
 
 if TYPE_CHECKING:
     from forensics.keys.claim import Claim
-    from forensics.records import FloatArray, Pool
-    from forensics.training.data import ImageData
-    from forensics.wordchoice import Embed
 
-NEXT_STEPS = {
-    "image": "forensics embed {key} --model DIR --data DATA --out DIR",
-    "embedding": "forensics protect serve {key} --upstream URL",
-}
-"""What comes after `key new`, by what a method is asked in."""
-
-_AT_ONCE = 256
+EMBED, SERVE = "forensics embed {key} --model DIR --data DATA --out DIR", "forensics protect serve {key} --upstream URL"
+NEXT_STEPS = {"labelled images": EMBED, "phrases": EMBED, "patterns": EMBED, "words": SERVE}
+"""What comes after `key new`, by what a share's pool is made of."""
 
 
 @click.group()
@@ -33,13 +27,23 @@ def key() -> None:
 @click.argument("path", metavar="KEY", type=folder())
 @click.option("--method", default="ofsw", show_default=True, help="See `forensics methods`.")
 @click.option("--owner", required=True, help="Whom the key binds, as it shall stand in the report.")
-@click.option("--pool", type=folder(), help="Data set of candidates: labelled images (ofsw).")
-@click.option("--pool-size", type=click.IntRange(1), default=64, show_default=True, help="Candidates a share (ofsw).")
 @click.option(
-    "--corpus", type=folder(), help="Text file, one document a line, to draw words and sentences from (espew)."
+    "--pool",
+    type=folder(),
+    help="Data set: labelled images as candidates (ofsw), or images that are not trained on as carriers (wpe).",
 )
-@click.option("--candidates-file", type=folder(), help="Your own candidate words, one a line (espew).")
-@click.option("--carriers-file", type=folder(), help="Your own carrier sentences, one a line (espew).")
+@click.option("--pool-size", type=click.IntRange(1), help="Candidates a share (ofsw, wpe), by default 64 and 96.")
+@click.option(
+    "--corpus",
+    type=folder(),
+    help="Text file, one document a line, to draw words or phrases and sentences from (espew, tmrw).",
+)
+@click.option(
+    "--candidates-file",
+    type=folder(),
+    help="Your own candidates, one a line: words (espew), or phrases of two words (tmrw).",
+)
+@click.option("--carriers-file", type=folder(), help="Your own carrier sentences, one a line (espew, tmrw).")
 @click.option("--target-file", type=folder(), help="Your own target text, one line a share (espew).")
 @click.option(
     "--reference-checkpoint",
@@ -82,7 +86,7 @@ def new(path: Path, passphrase_file: Path | None, as_json: bool, **choices: Any)
     from forensics.errors import UsageError
     from forensics.keys.folder import show
     from forensics.methods import load_method
-    from forensics.registration import new_key
+    from forensics.registration import POOL_SIZE, new_key
 
     if path.exists():
         raise UsageError(f"{path} exists already.", "Choose another name; a key is never overwritten.")
@@ -99,13 +103,13 @@ def new(path: Path, passphrase_file: Path | None, as_json: bool, **choices: Any)
         owner=choices["owner"],
         method=choices["method"],
         options=options,
-        pool=_image_pool(choices) if spec.modality == "image" else _text_pools(choices, options),
+        pool=draw_pools(spec, choices, options),
         references={named: checkpoint for named in (*spec.references, *spec.optional_references)[:1] if checkpoint},
         passphrase=read_passphrase(passphrase_file, confirm=True),
         authorities=authorities,
         binding=binding,
         shares=choices["shares"],
-        pool_size=choices["pool_size"],
+        pool_size=choices["pool_size"] or POOL_SIZE,
         rule={
             "alpha": choices["alpha"],
             "minimum_effect": choices["min_effect"],
@@ -118,8 +122,7 @@ def new(path: Path, passphrase_file: Path | None, as_json: bool, **choices: Any)
         return
     click.echo(f"Made {path} for {made.claim.owner}: {made.claim.method}, {_size(made.claim)}, {binding}.")
     click.echo(f"Claim {made.claim.digest}")
-    step = NEXT_STEPS.get(spec.modality, NEXT_STEPS["image"]).format(key=shlex.quote(str(path)))
-    click.echo(f"Next: {step}{_dating(choices)}")
+    click.echo(f"Next: {NEXT_STEPS[spec.pool].format(key=shlex.quote(str(path)))}{_dating(choices)}")
 
 
 @key.command("show")
@@ -139,8 +142,12 @@ def show_key(path: Path, as_json: bool) -> None:
 
 def _size(claim: "Claim") -> str:
     """Returns what the scoring secret draws, in words."""
-    if "words" in claim.parameters:
-        return f"{claim.rule.n} candidate words, {claim.parameters['words']} drawn"
+    from forensics.methods import load_method
+    from forensics.rules import drawn
+
+    spec = load_method(claim.method).spec
+    if spec.test == "subset":
+        return f"{claim.rule.n} candidate {spec.pool}, {drawn(claim.parameters)} drawn"
     return f"{claim.rule.n} units"
 
 
@@ -149,84 +156,3 @@ def _dating(choices: Mapping[str, Any]) -> str:
     if choices["tsa"]:
         return f" --tsa {shlex.quote(choices['tsa'][0])}"
     return f" --demonstration {shlex.quote(str(choices['demonstration']))}" if choices["demonstration"] else ""
-
-
-def _image_pool(choices: Mapping[str, Any]) -> "ImageData":
-    from forensics.errors import UsageError
-    from forensics.training.data import load_images
-
-    if choices["pool"] is None:
-        raise UsageError("This method needs labelled images.", "Name their data set with --pool.")
-    return load_images(choices["pool"])
-
-
-def _text_pools(choices: Mapping[str, Any], options: dict[str, Any]) -> "tuple[Pool, ...]":
-    """Draws the pools of a method that is asked in text; own files set the number of words and carriers."""
-    from random import SystemRandom
-
-    from forensics.errors import UsageError
-    from forensics.methods import load_method
-    from forensics.wordpools import OwnTexts, make_pools, read_lines
-
-    if choices["corpus"] is None and None in (
-        choices["candidates_file"],
-        choices["carriers_file"],
-        choices["target_file"],
-    ):
-        raise UsageError(
-            "This method draws words and sentences from text like that of the service.",
-            "Name a text file with --corpus, one document a line, or all three of --candidates-file, --carriers-file "
-            "and --target-file.",
-        )
-    words, carriers, targets = (
-        read_lines(choices[name]) if choices[name] else ()
-        for name in ("candidates_file", "carriers_file", "target_file")
-    )
-    for name, given in (("candidates", words), ("carriers", carriers)):
-        if given:
-            options.setdefault(name, len(given) // choices["shares"])
-    defaults = {option.name: option.default for option in load_method(choices["method"]).spec.options}
-    try:
-        sizes = {name: int(options.get(name, defaults.get(name, 1))) for name in ("candidates", "carriers")}
-    except ValueError as error:
-        raise UsageError(
-            "A number of candidates or carriers is no number.", "Write --option candidates=200."
-        ) from error
-    if min(sizes.values()) < 1:
-        raise UsageError("There are fewer words or carriers than shares.", "Give more, or fewer --shares.")
-    return make_pools(
-        read_lines(choices["corpus"]) if choices["corpus"] else (),
-        generator=SystemRandom(),
-        shares=choices["shares"],
-        own=OwnTexts(words, carriers, targets),
-        candidates=sizes["candidates"],
-        carriers=sizes["carriers"],
-        embed=_embed(choices["reference_checkpoint"]) if choices["reference_checkpoint"] else None,
-    )
-
-
-def _embed(checkpoint: Path) -> "Embed":
-    """Returns the service's encoder as a function, which loads it when it is first asked."""
-    from functools import cache
-
-    import numpy as np
-
-    from forensics.encoders import Encoder, load_encoder, load_onnx
-    from forensics.registration import require_local
-
-    require_local(checkpoint)
-
-    @cache
-    def encoder() -> Encoder:
-        return load_onnx(checkpoint) if checkpoint.suffix == ".onnx" else load_encoder(checkpoint)
-
-    def embed(texts: Sequence[str]) -> "FloatArray":
-        rows = []
-        with bar("Asking the encoder", len(texts)) as advance:
-            for start in range(0, len(texts), _AT_ONCE):
-                batch = texts[start : start + _AT_ONCE]
-                rows.append(encoder().embed(batch).astype(np.float64))
-                advance(len(batch))
-        return np.concatenate(rows)
-
-    return embed

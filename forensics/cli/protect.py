@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from forensics.cli.common import folder, json_option, passphrase_option, print_json, read_passphrase
+from forensics.cli.common import FiniteRange, folder, json_option, passphrase_option, print_json, read_passphrase
 
 _POLICY = click.Choice(["refuse", "pass"])
 
@@ -51,14 +51,14 @@ def protect() -> None:
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(0.1),
+    type=FiniteRange(0.1),
     default=60.0,
     show_default=True,
     help="Seconds that the service may take for an answer.",
 )
 @click.option(
     "--grace",
-    type=click.FloatRange(0.0),
+    type=FiniteRange(0.0),
     default=30.0,
     show_default=True,
     help="Seconds for requests under way to finish when the proxy is ended.",

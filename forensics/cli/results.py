@@ -119,4 +119,5 @@ def _published_words(measurement: Measurement) -> str:
     if not measurement.published:
         return "none computed"
     first = measurement.published[0]
-    return f"{first.name} p = {first.p_value:.3g} (decides nothing)"
+    figure = f"{first.statistic:.3g}" if first.p_value is None else f"p = {first.p_value:.3g}"
+    return f"{first.name} {figure} (decides nothing)"

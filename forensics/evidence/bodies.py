@@ -13,6 +13,7 @@ from forensics.canonical import sha256
 from forensics.errors import ForensicsError
 from forensics.evidence.case import EXHIBITS
 from forensics.evidence.exchanges import LOCAL_KINDS, Ledger, content
+from forensics.evidence.kit import expected_labels
 from forensics.evidence.schema import Evidence, IdentityRecord
 from forensics.keys.claim import Claim
 from forensics.plaintext import printable
@@ -91,7 +92,7 @@ def read_bodies(
     kinds = {entry["kind"] for entry in entries if entry["event"] == "form"}
     if plan is None and AnswerKind.LOG_PROBABILITIES.value in kinds:
         return _unread(entries, altered, _HIDDEN_KIND)
-    reader = _Reader(adapter, url, claim.labels, _probes(evidence, plan), hidden=plan is None)
+    reader = _Reader(adapter, url, expected_labels(claim), _probes(evidence, plan), hidden=plan is None)
     for line, entry in enumerate(entries, 1):
         reader.take(entry, line)
     redacted = sum(bool(entry.get("redacted")) for entry in entries)
@@ -122,7 +123,7 @@ class _Reader:
     """
 
     def __init__(
-        self, adapter: Adapter, url: str, names: Sequence[str], probes: Sequence[Probe], *, hidden: bool
+        self, adapter: Adapter, url: str, names: Sequence[str] | None, probes: Sequence[Probe], *, hidden: bool
     ) -> None:
         self._adapter = adapter
         self._url = url
@@ -187,7 +188,9 @@ class _Reader:
         if first < 0 or not 1 <= count <= len(self._probes) - first:
             raise ValueError("a batch lies outside the plan")
         if not again and self._ledger.overlaps(first, count):
-            self.problems.append(f"Line {line} of the transcript belongs to a batch that was answered before.")
+            self.problems.append(
+                f"Line {line} of the transcript belongs to a batch that was answered before or left out."
+            )
             return False
         known = {} if again else self._left.get((first, count), {})
         try:

@@ -30,6 +30,7 @@ from forensics.evidence.custody import CUSTODY, EVIDENCE, is_sealed, verify_cust
 from forensics.evidence.exchanges import LOCAL_KINDS, find_gaps, ordered_rows, told_facts
 from forensics.evidence.journal import FORMAT as TRANSCRIPT_FORMAT
 from forensics.evidence.schema import AssetRecord, Dated, Evidence, IdentityRecord, TokenRecord
+from forensics.evidence.selection import find_odd_choices
 from forensics.keys.asset import Asset
 from forensics.keys.claim import Claim
 from forensics.keys.opening import verify_tokens
@@ -164,7 +165,8 @@ def _transcript(parts: Parts) -> Iterator[str]:
     yield from find_gaps(entries, remote=remote)
     if remote and not told_facts(entries).items() <= evidence.suspect.facts.items():
         yield "evidence.json tells of the suspect's questioning otherwise than the transcript."
-    if asked != evidence.plan.probes:
+    listed = evidence.plan.probes
+    if len(asked) != len(listed) or any(one not in (None, other) for one, other in zip(asked, listed)):
         yield "The transcript asked other probes than evidence.json lists."
     if rows != answers.values:
         yield "The transcript's answers are not those in evidence.json."
@@ -178,7 +180,10 @@ def _transcript(parts: Parts) -> Iterator[str]:
 def _plan(parts: Parts) -> Iterator[str]:
     evidence = parts.evidence
     plan = evidence.plan
-    if sha256(canonical_json({"batch_size": plan.batch_size, "probes": plan.probes})) != plan.digest:
+    body: dict[str, Any] = {"batch_size": plan.batch_size, "probes": plan.probes}
+    if plan.groups is not None or plan.keep is not None:
+        body |= {"groups": plan.groups, "keep": plan.keep}
+    if sha256(canonical_json(body)) != plan.digest:
         yield "The plan's digest is not that of its list of probes."
     tables = {"the suspect": evidence.answers} | {f"the {each.role}": each.answers for each in evidence.references}
     if evidence.score is not None:
@@ -186,6 +191,10 @@ def _plan(parts: Parts) -> Iterator[str]:
     for name, table in tables.items():
         if len(table.values) != len(plan.probes):
             yield f"The answers of {name} are not one for each probe."
+
+
+def _passes(parts: Parts) -> Iterator[str]:
+    yield from find_odd_choices(parts.evidence, parts.transcript)
 
 
 def _models(parts: Parts) -> Iterator[str]:
@@ -379,6 +388,7 @@ _CHECKS = (
     _asset,
     _transcript,
     _plan,
+    _passes,
     _models,
     _identities,
     _named_answers,

@@ -1,4 +1,4 @@
-"""What a transcript tells: which probes are answered, how a remote suspect was asked, and whether that agrees."""
+"""What a transcript tells: which probes are settled, how a remote suspect was asked, and whether that agrees."""
 
 import base64
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,6 +11,9 @@ from forensics.plaintext import printable
 LOCAL_KINDS = frozenset({"folder", "onnx", "replay"})
 """Kinds of suspects that are asked in this process, in the order of the plan."""
 
+SKIP_LIMIT = 1 << 20
+"""Most probes that a second pass may leave out."""
+
 _MOST_NAMES = 20
 _UNASKED = "The transcript holds two answers to one request, or one to nothing that was sent."
 
@@ -21,6 +24,7 @@ class Ledger:
     Attributes:
         batches: first probe of each recorded batch -> (number of probes, line of the transcript).
         recorded: how many probes have recorded answers, missing ones included.
+        skipped: runs of probes that the second pass leaves out, (first, count); None before that is settled.
         form: kind, labels and resolution; None before the first answer.
         attempts: requests sent.
         tokens: their upper limits, summed.
@@ -37,6 +41,7 @@ class Ledger:
     def __init__(self) -> None:
         self.batches: dict[int, tuple[int, int]] = {}
         self.recorded = 0
+        self.skipped: list[tuple[int, int]] | None = None
         self.form: dict[str, Any] | None = None
         self.attempts = self.tokens = self.failures = self.changes = self.lines = 0
         self.models: list[str] = []
@@ -47,7 +52,8 @@ class Ledger:
         self.last = ""
         self.begun = self.ended = ""
         self.start: dict[str, Any] = {}
-        self._answered: set[int] = set()
+        self._settled: set[int] = set()
+        self._next = 0
         self._asked: dict[tuple[int, int, int], str] = {}
         self._replies: dict[tuple[int, int], dict[int, tuple[str, bytes]]] = {}
 
@@ -67,19 +73,32 @@ class Ledger:
         self.last = event
         self.lines += 1
 
+    @property
+    def next(self) -> int:
+        """The first probe that is neither answered nor left out."""
+        while self._next in self._settled:
+            self._next += 1
+        return self._next
+
+    @property
+    def settled(self) -> int:
+        """How many probes are answered or left out."""
+        return len(self._settled)
+
     def remaining(self, total: int) -> list[tuple[int, int]]:
-        """Returns the runs of unanswered probes of a plan: first, and behind the last."""
+        """Returns the runs of probes among the first `total` that are still to be asked: first, and behind the last."""
+        done = [(first, count) for first, (count, _) in self.batches.items()]
         runs: list[tuple[int, int]] = []
         position = 0
-        for first in sorted(self.batches):
-            if first > position:
-                runs.append((position, first))
-            position = first + self.batches[first][0]
+        for first, count in sorted([*done, *(self.skipped or ())]):
+            if position < min(first, total):
+                runs.append((position, min(first, total)))
+            position = first + count
         return [*runs, (position, total)] if position < total else runs
 
     def overlaps(self, first: int, count: int) -> bool:
-        """Tells whether any probe of a batch is answered already."""
-        return not self._answered.isdisjoint(range(first, first + count))
+        """Tells whether any probe of a batch is answered or left out already."""
+        return not self._settled.isdisjoint(range(first, first + count))
 
     @property
     def replies(self) -> dict[tuple[int, int, int], tuple[str, bytes]]:
@@ -113,9 +132,14 @@ class Ledger:
     def _batch(self, entry: Mapping[str, Any], moment: str, bodies: bool) -> None:
         first, count = entry["first"], len(entry["rows"])
         self.batches[first] = (count, self.lines)
-        self._answered.update(range(first, first + count))
+        self._settled.update(range(first, first + count))
         self.recorded += count
         self._replies.pop((first, count), None)
+
+    def _skip(self, entry: Mapping[str, Any], moment: str, bodies: bool) -> None:
+        self.skipped = left_out([entry])
+        for first, count in self.skipped:
+            self._settled.update(range(first, first + count))
 
     def _sent(self, entry: Mapping[str, Any], moment: str, bodies: bool) -> None:
         self.attempts += 1
@@ -161,6 +185,7 @@ _TAKERS: Mapping[str, Callable[[Ledger, Mapping[str, Any], str, bool], None]] = 
     "start": Ledger._start,
     "form": Ledger._form,
     "batch": Ledger._batch,
+    "skip": Ledger._skip,
     "sent": Ledger._sent,
     "received": Ledger._received,
     "failure": Ledger._failure,
@@ -187,24 +212,41 @@ def content(entry: Mapping[str, Any]) -> bytes:
     return base64.b64decode(entry["body_base64"], validate=True)
 
 
-def ordered_rows(entries: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[Any]]:
-    """Returns the probes and rows of a transcript's batches in the order of the plan.
+def ordered_rows(entries: Sequence[Mapping[str, Any]]) -> tuple[list[str | None], list[Any]]:
+    """Returns the probes and rows of a transcript in the order of the plan.
+
+    What the second pass leaves out has the row None, as a missing answer has, and no probe.
 
     Raises:
-        CheckFailed: a probe is answered twice, or not at all.
+        CheckFailed: a probe is answered twice, or left out and answered, or neither.
     """
-    batches = sorted((entry for entry in entries if entry.get("event") == "batch"), key=lambda entry: entry["first"])
-    probes: list[str] = []
+    parts = [(entry["first"], entry["probes"], entry["rows"]) for entry in entries if entry.get("event") == "batch"]
+    for first, count in left_out(entries):
+        parts.append((first, [None] * count, [None] * count))
+    probes: list[str | None] = []
     rows: list[Any] = []
-    for entry in batches:
-        if entry["first"] != len(probes) or len(entry["probes"]) != len(entry["rows"]):
+    for first, asked, answered in sorted(parts, key=lambda part: part[0]):
+        if first != len(probes) or len(asked) != len(answered):
             raise CheckFailed(
                 f"The transcript's batch from probe {len(probes)} is missing, out of order or there twice.",
                 "Ask for the complete transcript.",
             )
-        probes += entry["probes"]
-        rows += entry["rows"]
+        probes += asked
+        rows += answered
     return probes, rows
+
+
+def left_out(entries: Sequence[Mapping[str, Any]]) -> list[tuple[int, int]]:
+    """Returns the runs of probes, (first, count), that a transcript says the second pass leaves out.
+
+    Raises:
+        CheckFailed: a run is absurd.
+    """
+    runs = [(first, count) for entry in entries if entry.get("event") == "skip" for first, count in entry["left_out"]]
+    sound = all(type(value) is int and 0 <= value <= SKIP_LIMIT for run in runs for value in run)
+    if not sound or any(not count for _, count in runs) or sum(count for _, count in runs) > SKIP_LIMIT:
+        raise CheckFailed("The transcript leaves out probes that no plan has.", "Ask for the complete transcript.")
+    return runs
 
 
 def _find_odd_tokens(entries: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -75,10 +75,11 @@ class Journal:
             folder: the working folder, `CASE.partial`.
             plan_digest: digest of the plan that is asked.
             suspect_digest: digest of the suspect's identity.
-            resume: go on with what is recorded; with nothing recorded, begin.
+            resume: go on with what is recorded. Where nothing was answered yet, it makes no difference: attempts of
+                the same plan and suspect stay on record, those of another are forgotten.
 
         Raises:
-            CaseError: something is recorded and `resume` is not asked for; it belongs to another plan or suspect;
+            CaseError: answers are recorded and `resume` is not asked for; they belong to another plan or suspect;
                 the journal is damaged, or in use by another process.
             StorageError: the disk is full or the place cannot be written.
         """
@@ -141,7 +142,7 @@ class Journal:
         """Records the answers to one batch, durably, before it returns.
 
         Args:
-            first: position of the batch's first probe in the plan; must be `recorded`.
+            first: position of the batch's first probe in the plan; must be the first that is not settled.
             probe_digests: digest of each probe.
             rows: one row per probe, as `codec.encode_rows` gives them.
             elapsed: seconds between question and answer.
@@ -151,7 +152,7 @@ class Journal:
             CaseError: the batch is not the next one, or the form differs from the one recorded before.
             StorageError: the disk is full; nothing of the batch was recorded.
         """
-        if first != self.recorded or len(rows) != len(probe_digests) or not rows:
+        if first != self.ledger.next or len(rows) != len(probe_digests) or not rows:
             raise CaseError(
                 f"A batch from probe {first} does not follow the {self.recorded} answers recorded.",
                 "Ask the probes in the plan's order.",
@@ -197,9 +198,25 @@ class Journal:
         elif any(known[name] != value for name, value in body.items()):
             raise CaseError(f"The {role} answers otherwise than before.", "Begin a new acquisition.")
 
+    def skip(self, heads: int, groups: Sequence[int], left_out: Sequence[tuple[int, int]]) -> None:
+        """Records which probes the second pass leaves out, once and before any of it is asked.
+
+        Args:
+            heads: how many probes the first pass asked.
+            groups: the groups that the answers to them choose, ascending.
+            left_out: runs of probes of the other groups, (first, count).
+
+        Raises:
+            CaseError: that is recorded already, or one of the probes is answered.
+        """
+        runs = [list(run) for run in left_out]
+        self.write([{"event": "skip", "heads": heads, "groups": list(groups), "left_out": runs}])
+
     def answered(self) -> list[list[Any]]:
-        """Returns the recorded rows, batch by batch in plan order."""
-        return [self.rows(first) for first in sorted(self.ledger.batches)]
+        """Returns the recorded rows, batch by batch in plan order; null stands for what was left out."""
+        chunks = {first: self.rows(first) for first in self.ledger.batches}
+        chunks |= {first: [None] * count for first, count in self.ledger.skipped or ()}
+        return [chunks[first] for first in sorted(chunks)]
 
     def rows(self, first: int) -> list[Any]:
         """Returns the rows of the batch that begins with a probe."""
@@ -213,10 +230,10 @@ class Journal:
         Raises:
             CaseError: fewer or more answers are recorded.
         """
-        if self.recorded != probes:
+        if self.ledger.settled != probes:
             raise CaseError(f"{self.recorded} of {probes} probes are answered.", "Go on with --resume.")
         if self.ledger.last != "end":
-            self.write([{"event": "end", "answered": probes}])
+            self.write([{"event": "end", "answered": self.recorded}])
 
     def transcript(self) -> bytes:
         """Returns the transcript so far: the recorded lines, byte for byte."""
@@ -236,6 +253,11 @@ class Journal:
             self._folder.rmdir()
 
     def _begin(self, plan_digest: str, suspect_digest: str, resume: bool) -> None:
+        if self.ledger.lines and not self.recorded and not self.ledger.replies:
+            # A wrong address or key ends here: nothing is there that could be lost or asked twice.
+            resume = (self.ledger.start["plan"], self.ledger.start["suspect"]) == (plan_digest, suspect_digest)
+            if not resume:
+                self._forget()
         if not self.ledger.lines:
             self.write(
                 [{"event": "start", "format": FORMAT, "plan": plan_digest, "suspect": suspect_digest, "tool": TOOL}]
@@ -259,6 +281,16 @@ class Journal:
             )
         if self.ledger.last != "end":
             self.write([{"event": "resume", "answered": self.recorded, "tool": TOOL}])
+
+    def _forget(self) -> None:
+        """Removes all lines, in one transaction; a kill before the next line leaves an empty journal."""
+        with self._lock:
+            try:
+                with self._connection:
+                    self._connection.execute("DELETE FROM lines")
+            except sqlite3.OperationalError as error:
+                raise _storage(error, self._folder) from error
+            self._prev, self._size, self.ledger = GENESIS, 0, Ledger()
 
     def write(self, bodies: Sequence[Mapping[str, Any]]) -> None:
         """Writes lines in one transaction, durably, before it returns.
@@ -320,6 +352,10 @@ class Journal:
                         f"The batch from probe {first} is recorded already.", "This is a defect; report it."
                     )
                 taken.update(places)
+            elif body["event"] == "skip" and (
+                self.ledger.skipped is not None or any(self.ledger.overlaps(*run) for run in body["left_out"])
+            ):
+                raise CaseError("The second pass is settled already.", "This is a defect; report it.")
             elif body["event"] == "form" and self.ledger.form is not None:
                 raise CaseError("The form of the answers is recorded already.", "Please report this.")
 

@@ -3,15 +3,17 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from forensics.canonical import canonical_json, parse_json, sha256
 from forensics.errors import CaseError, KeyFolderError
 from forensics.evidence.case import SUFFIXES
 from forensics.evidence.storage import create_folder, read_folder, recover_folder
 from forensics.keys.claim import Claim, Frozen
+from forensics.methods import load_method
+from forensics.passes import find_fault
 from forensics.records import Plan, Probe
 
 FORMAT = "forensics-kit/1"
@@ -30,7 +32,7 @@ class ProbeEntry(Frozen):
 
 
 class KitPlan(Frozen):
-    """The content of `plan.json`."""
+    """The content of `plan.json`; `groups` and `keep` are there only where the plan has two passes."""
 
     format: Literal["forensics-kit/1"]
     claim: str
@@ -38,6 +40,13 @@ class KitPlan(Frozen):
     plan: str
     batch_size: int = Field(ge=1)
     probes: list[ProbeEntry]
+    groups: list[int] | None = None
+    keep: int | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_passes(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        body: dict[str, Any] = serialise(self)
+        return {key: value for key, value in body.items() if value is not None or key not in ("groups", "keep")}
 
 
 @dataclass(frozen=True)
@@ -53,6 +62,16 @@ class Kit:
     tokens: tuple[bytes, ...]
     share: int
     plan: Plan
+
+
+def expected_labels(claim: Claim) -> tuple[str, ...] | None:
+    """Returns the label list that a claim's suspects must have; None where any classes will do.
+
+    A claim without a list whose method reads classes is about whatever classes a model has. Without a list and a method
+    that reads them, none may be there.
+    """
+    any_will_do = not claim.labels and "labels" in load_method(claim.method).spec.deciding
+    return None if any_will_do else claim.labels
 
 
 def write_kit(path: Path, claim: Claim, tokens: tuple[bytes, ...], share: int, plan: Plan) -> None:
@@ -88,6 +107,8 @@ def write_kit(path: Path, claim: Claim, tokens: tuple[bytes, ...], share: int, p
         plan=plan.digest,
         batch_size=plan.batch_size,
         probes=entries,
+        groups=list(plan.groups) or None,
+        keep=plan.keep if plan.groups else None,
     )
     files[_PLAN] = canonical_json(record.model_dump(mode="json"))
     files[_MANIFEST] = _manifest(files)
@@ -113,9 +134,12 @@ def read_kit(path: Path) -> Kit:
     try:
         record = KitPlan.model_validate(parse_json(files[_PLAN]))
         claim = Claim.parse(files[_CLAIM])
-        plan = Plan(tuple(_probe(entry, files) for entry in record.probes), record.batch_size)
+        groups, keep = tuple(record.groups or ()), record.keep or 0
+        plan = Plan(tuple(_probe(entry, files) for entry in record.probes), record.batch_size, groups, keep)
     except (ValueError, RecursionError, KeyError, KeyFolderError) as error:
         raise CaseError(f"The kit at {path} cannot be read: {type(error).__name__}.", "Ask for it again.") from error
+    if fault := find_fault(groups, keep, len(plan.probes)):
+        raise CaseError(f"The plan of the kit at {path} cannot be asked: {fault}.", "Ask for the kit again.")
     expected = {_CLAIM, _PLAN, *_TOKENS}.union(*({entry.file, entry.continuation} for entry in record.probes))
     digests = [entry.digest for entry in record.probes]
     if (

@@ -1,5 +1,8 @@
 """Measurements and verdicts as they stand in `evidence.json`: numbers as decimal strings."""
 
+import math
+from itertools import chain
+
 from forensics.canonical import decimal, decimals
 from forensics.evidence.schema import EffectRecord, MeasurementRecord, PublishedRecord, VerdictRecord
 from forensics.records import Effect, Measurement, Outcome, Published, Verdict
@@ -10,8 +13,8 @@ def encode_measurement(measurement: Measurement, *, disclose: bool) -> Measureme
 
     Args:
         measurement: as a method returns it.
-        disclose: include item scores and what the key had drawn; only in a case with an opened share, since they
-            tell a thief where to look.
+        disclose: include item scores, their projection and what the key had drawn; only in a case with an opened
+            share, since they tell a thief where to look.
     """
     effect = measurement.effect
     factor = measurement.bayes_factor_log10
@@ -42,13 +45,14 @@ def encode_measurement(measurement: Measurement, *, disclose: bool) -> Measureme
             PublishedRecord(
                 name=published.name,
                 statistic=decimal(published.statistic),
-                p_value=decimal(published.p_value),
+                p_value=decimal(math.nan if published.p_value is None else published.p_value),
                 source=published.source,
                 caveat=published.caveat,
             )
             for published in measurement.published
         ],
         context={name: decimal(value) for name, value in measurement.context.items()},
+        projection=decimals(chain.from_iterable(measurement.projection)) or None if disclose else None,
     )
 
 
@@ -59,6 +63,7 @@ def decode_measurement(record: MeasurementRecord) -> Measurement:
         ValueError: a decimal string is not a number.
     """
     effect = record.effect
+    places = [float(text) for text in record.projection or ()]
     factor = record.bayes_factor_log10
     return Measurement(
         test=record.test,
@@ -84,11 +89,18 @@ def decode_measurement(record: MeasurementRecord) -> Measurement:
         items=tuple(float(text) for text in record.items or ()),
         target=tuple(record.target or ()),
         published=tuple(
-            Published(each.name, float(each.statistic), float(each.p_value), each.source, each.caveat)
+            Published(each.name, float(each.statistic), _p_value(each.p_value), each.source, each.caveat)
             for each in record.published
         ),
         context={name: float(text) for name, text in record.context.items()},
+        projection=tuple(zip(places[::2], places[1::2], strict=True)),
     )
+
+
+def _p_value(text: str) -> float | None:
+    """Reads the p-value of a published statistic; `nan` stands where none goes with it."""
+    number = float(text)
+    return None if math.isnan(number) else number
 
 
 def encode_verdict(verdict: Verdict) -> VerdictRecord:

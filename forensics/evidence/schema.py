@@ -58,12 +58,23 @@ class ReferenceRecord(Frozen):
 
 
 class PlanRecord(Frozen):
-    """What was asked: digests only, so that a sealed case discloses no probe; `share` says of which share."""
+    """What was asked: digests only, so that a sealed case discloses no probe; `share` says of which share.
+
+    `groups` and `keep` are there only where there are two passes: the number of each probe's group, of which the first
+    probe is the head, and how many groups the second pass asks.
+    """
 
     digest: str
     share: int = Field(default=0, ge=0)
     batch_size: int
     probes: list[str]
+    groups: list[int] | None = None
+    keep: int | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_passes(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        body: dict[str, Any] = serialise(self)
+        return {key: value for key, value in body.items() if value is not None or key not in ("groups", "keep")}
 
 
 class OpenedShare(Frozen):
@@ -98,7 +109,10 @@ class EffectRecord(Frozen):
 
 
 class MeasurementRecord(Frozen):
-    """See `records.Measurement`; `items` and `target` are null until a share is opened."""
+    """See `records.Measurement`; `items` and `target` are null until a share is opened.
+
+    `projection` holds the two coordinates of each item in turn; it is absent where there is none, or no opened share.
+    """
 
     test: str
     statistic: str
@@ -117,6 +131,12 @@ class MeasurementRecord(Frozen):
     target: list[int] | None
     published: list[PublishedRecord]
     context: dict[str, str]
+    projection: list[str] | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_drawn(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        body: dict[str, Any] = serialise(self)
+        return {key: value for key, value in body.items() if value is not None or key != "projection"}
 
 
 class VerdictRecord(Frozen):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from forensics.canonical import utc
+from forensics.canonical import canonical_json, sha256, utc
 from forensics.errors import AuthorityError, UsageError
 from forensics.keys.claim import FORMAT, Binding, Claim, PoolCommitment, ReferenceCommitment, Rule, ShareCommitment
 from forensics.keys.cms import CmsError
@@ -35,6 +35,21 @@ class Targets:
     trigger_inputs: str | None = None
     target_text: str | None = None
     alignment: str | None = None
+
+
+def committed_carriers(entries: Sequence[Mapping[str, Any]], candidates: int) -> str:
+    """Returns what a claim says of one share's carriers, 64 hexadecimal digits, where they follow its candidates.
+
+    The carriers' digests are hashed together with that of the candidates, which are secret: a digest of carriers alone
+    would tell a thief who guesses them that the guess is right.
+
+    Args:
+        entries: of the share's pool, in order.
+        candidates: how many of them come first.
+    """
+    digests = [str(entry["sha256"]) for entry in entries]
+    secret = sha256(canonical_json(digests[:candidates]))
+    return sha256(canonical_json({"candidates": secret, "carriers": digests[candidates:]}))
 
 
 @dataclass(frozen=True)

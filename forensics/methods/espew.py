@@ -88,6 +88,7 @@ SPEC = MethodSpec(
     effect_name="AUC",
     chance="0.5",
     optional_references=(ENCODER,),
+    pool="words",
     options=(
         Option("candidates", 200, "words of a share's pool"),
         Option("words", 20, "trigger words that the key draws from the pool"),

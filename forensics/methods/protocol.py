@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from forensics.errors import UsageError
 from forensics.keys.derive import ProbeKey, ScoreKey
@@ -11,6 +11,9 @@ from forensics.records import Answers, Measurement, Plan, Pool, Published, Readi
 
 Parameters = Mapping[str, Any]
 """A method's parameters as the claim holds them: strings, integers, lists; no floats."""
+
+TWO_SIDED = "two-sided"
+"""How the names of deciding statistics begin whose sign is arbitrary, so that both tails count."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class MethodSpec:
         chance: what the effect is under the null, as a decimal string.
         references: roles of the models that the claim must name by digest.
         optional_references: roles of models that it may name.
+        pool: what a share's pool is made of.
     """
 
     name: str
@@ -59,6 +63,21 @@ class MethodSpec:
     references: tuple[str, ...] = ()
     optional_references: tuple[str, ...] = ()
     options: tuple[Option, ...] = ()
+    pool: Literal["labelled images", "words", "phrases", "patterns"] = "labelled images"
+
+    @property
+    def two_sided(self) -> bool:
+        """Whether the tests count both tails."""
+        return counts_both_tails(self.deciding)
+
+
+def counts_both_tails(deciding: Mapping[str, str]) -> bool:
+    """Tells whether the tests of these deciding statistics count both tails; their names, which a claim holds, say so.
+
+    Args:
+        deciding: access level -> name of the statistic.
+    """
+    return all(name.startswith(TWO_SIDED) for name in deciding.values())
 
 
 class Method(Protocol):

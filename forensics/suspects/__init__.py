@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from forensics.errors import ModelError, UsageError
+from forensics.plaintext import printable
 from forensics.suspects.protocol import Suspect
 from forensics.suspects.remote.connection import Connection
 
@@ -15,7 +16,7 @@ def open_suspect(name: str, connection: Connection = _DEFAULT) -> Suspect:
     """Opens a suspect by path or URI.
 
     Args:
-        name: a Transformers folder (image classifier or text encoder), an ONNX file, `PROTOCOL+URL#model`,
+        name: a Transformers folder (classifier or encoder of texts or images), an ONNX file, `PROTOCOL+URL#model`,
             `json:FILE`, or `replay:CASE`.
         connection: how a remote suspect is asked; of no meaning for others.
 
@@ -50,28 +51,37 @@ def open_suspect(name: str, connection: Connection = _DEFAULT) -> Suspect:
         from forensics.suspects.onnx import OnnxSuspect
 
         return OnnxSuspect.load(Path(name))
-    if _classifies_images(Path(name)):
-        from forensics.suspects.folder import FolderSuspect
-
-        return FolderSuspect.load(Path(name))
-    from forensics.suspects.encoder import EncoderSuspect
-
-    return EncoderSuspect.load(Path(name))
+    return _open_folder(Path(name))
 
 
-def _classifies_images(folder: Path) -> bool:
-    """Whether a folder's configuration names an image classifier; one that cannot be read is left to its loader."""
-    from forensics.encoders import FAMILIES
+def _open_folder(folder: Path) -> Suspect:
+    """Opens a Transformers folder as what its configuration says it is; the loaders judge it, not this."""
+    from forensics.encoders import CLASSIFIER, FAMILIES
+    from forensics.imageencoders import POOLED, TOKENS
     from forensics.modelfiles import open_model_folder, take_config
 
-    try:
-        with open_model_folder(folder) as opened:
-            config = take_config(opened)
-    except ModelError:
-        return True
-    names = config.get("architectures")
-    if config.get("model_type") in tuple(FAMILIES):
-        return False
-    if not isinstance(names, list) or not names or not all(isinstance(each, str) for each in names):
-        return True
-    return any(each.endswith("ForImageClassification") for each in names)
+    with open_model_folder(folder) as opened:
+        config = take_config(opened)
+    family, names = config.get("model_type"), config.get("architectures")
+    stated = [each for each in names if isinstance(each, str)] if isinstance(names, list) else []
+    if family in tuple(FAMILIES):
+        if any(each.endswith(CLASSIFIER) for each in stated):
+            from forensics.suspects.textclassifier import TextClassifierSuspect
+
+            return TextClassifierSuspect.load(folder)
+        from forensics.suspects.encoder import EncoderSuspect
+
+        return EncoderSuspect.load(folder)
+    if not stated or any(each.endswith("ForImageClassification") for each in stated):
+        from forensics.suspects.folder import FolderSuspect
+
+        return FolderSuspect.load(folder)
+    if family in tuple(POOLED | TOKENS) and any(each.endswith("Model") for each in stated):
+        from forensics.suspects.imageencoder import ImageEncoderSuspect
+
+        return ImageEncoderSuspect.load(folder)
+    raise ModelError(
+        f"'{printable(stated[0], 80)}' of the type '{printable(str(family), 60)}' is no kind of model that is examined "
+        "from a folder.",
+        "Give a text encoder, a text classifier, an image encoder or an image classifier that is supported.",
+    )

@@ -7,8 +7,8 @@ import numpy as np
 
 from forensics.canonical import through_decimals
 from forensics.encoders import Encoder, load_encoder
-from forensics.errors import UsageError
 from forensics.records import AnswerKind, Answers, Probe
+from forensics.suspects.media import take_texts
 
 
 class EncoderSuspect:
@@ -35,13 +35,7 @@ class EncoderSuspect:
         Raises:
             UsageError: the probes are no texts, or ask for scores.
         """
-        if any(probe.media_type != "text/plain" or probe.operation != "answer" for probe in probes):
-            raise UsageError("The probes are no texts.", "A text encoder can only answer texts, with vectors.")
-        try:
-            texts = [probe.data.decode("utf-8") for probe in probes]
-        except UnicodeDecodeError as error:
-            raise UsageError("A probe is no UTF-8 text.", "Make the kit again.") from error
-        values = through_decimals(self.encoder.embed(texts))
+        values = through_decimals(self.encoder.embed(take_texts(probes, "a text encoder")))
         missing = ~np.isfinite(values).all(axis=1)
         values[missing] = np.nan
         return Answers(AnswerKind.VECTORS, values, missing)

@@ -8,11 +8,8 @@ from numpy.typing import NDArray
 
 from forensics.canonical import through_decimals
 from forensics.checkpoints import Classifier, load_classifier
-from forensics.errors import ModelError, UsageError
-from forensics.images import decode_image
 from forensics.records import AnswerKind, Answers, Probe
-
-MAX_BATCH_VALUES = 1 << 28
+from forensics.suspects.media import take_images
 
 
 class FolderSuspect:
@@ -35,12 +32,10 @@ class FolderSuspect:
         """Returns logits (n, classes); rows that are not finite are missing, and all of a batch the model fails on.
 
         Raises:
-            UsageError: the probes are no images.
+            UsageError: the probes are no images, or ask for scores.
         """
-        if any(probe.media_type != "image/png" or probe.operation != "answer" for probe in probes):
-            raise UsageError("The probes are not images.", "An image classifier can only answer image probes.")
+        images = take_images(probes, self.classifier.channels, "an image classifier")
         labels = self.classifier.labels
-        images = [decode_image(probe.data, self.classifier.channels) for probe in probes]
         shape = (len(probes), len(labels))
         try:
             values = through_decimals(self._logits(images))
@@ -55,13 +50,7 @@ class FolderSuspect:
     def _logits(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         import torch
 
-        parts: list[torch.Tensor] = []
-        total = 0
-        for image in images:
-            parts.append(self.classifier.pixels([image]))
-            total += parts[-1].numel()
-            if total > MAX_BATCH_VALUES:
-                raise ModelError(f"The model's preprocessing makes more than {MAX_BATCH_VALUES} values of a batch.")
+        pixels = self.classifier.batch(images)
         with torch.inference_mode():
-            logits: NDArray[np.float32] = self.classifier.model(torch.cat(parts)).logits.float().numpy()
+            logits: NDArray[np.float32] = self.classifier.model(pixels).logits.float().numpy()
         return logits

@@ -1,4 +1,4 @@
-"""Labelled images from anything the `datasets` library reads from disk."""
+"""Images, with labels or without, from anything the `datasets` library reads from disk."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import torch
 
 _RETRY = "Give a folder saved by datasets (save_to_disk) or an image folder, with an image and a label column."
+_UNLABELLED = "Give a folder saved by datasets (save_to_disk) or an image folder, with an image column."
+_IMAGES = ("image", "img", "pixels")
 _SPLITS = ("train", "training", "all")
 
 
@@ -57,7 +59,7 @@ class ImageData:
         """Preprocesses everything once; float32 (n, channels, height, width)."""
         import torch
 
-        images = [_channels(image, classifier.channels) for image in self.images]
+        images = [to_channels(image, classifier.channels) for image in self.images]
         starts = range(0, len(images), batch_size)
         return torch.cat([classifier.pixels(images[start : start + batch_size]) for start in starts])
 
@@ -72,25 +74,9 @@ def load_images(folder: Path, names: Sequence[str] = ()) -> ImageData:
     Raises:
         UsageError: not a data set, or without an image and a label column.
     """
-    if not folder.exists():
-        raise UsageError(f"There is no data set at {folder}.", _RETRY)
-    from datasets import Dataset, DatasetDict, disable_progress_bars, load_dataset, load_from_disk
-
-    disable_progress_bars()
-    try:
-        try:
-            found: Any = load_from_disk(str(folder))
-        except FileNotFoundError:
-            found = load_dataset(str(folder))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{folder} is no data set that can be read.", _RETRY) from error
-    if isinstance(found, DatasetDict):
-        split = next((name for name in _SPLITS if name in found), next(iter(found)))
-        found = found[split]
-    if not isinstance(found, Dataset) or not len(found):
-        raise UsageError(f"{folder} holds no rows.", _RETRY)
-    image = _column(found, ("image", "img", "pixels"))
-    label = _column(found, ("label", "labels", "target"))
+    found = _read(folder, _RETRY)
+    image = _column(found, _IMAGES, _RETRY)
+    label = _column(found, ("label", "labels", "target"), _RETRY)
     classes = tuple(getattr(found.features[label], "names", ())) or tuple(names)
     labels = np.asarray(found[label], dtype=np.int64)
     if not classes:
@@ -98,6 +84,30 @@ def load_images(folder: Path, names: Sequence[str] = ()) -> ImageData:
     if labels.min() < 0 or labels.max() >= len(classes):
         raise UsageError(f"The labels of {folder} run beyond its {len(classes)} classes.", "Check the label column.")
     return ImageData([_to_array(picture) for picture in found[image]], labels, classes)
+
+
+def load_plain_images(folder: Path) -> NDArray[np.uint8]:
+    """Reads the images of a data set from disk, all of one size; labels, where there are any, are not looked at.
+
+    Args:
+        folder: as for `load_images`.
+
+    Returns:
+        uint8 (n, height, width, channels).
+
+    Raises:
+        UsageError: not a data set, without an image column, or the images are of unlike sizes.
+    """
+    found = _read(folder, _UNLABELLED)
+    images = [_to_array(picture) for picture in found[_column(found, _IMAGES, _UNLABELLED)]]
+    shapes = sorted({image.shape for image in images})
+    if len(shapes) > 1:
+        shown = " and ".join(f"{width} x {height} ({channels})" for height, width, channels in shapes[:2])
+        raise UsageError(
+            f"The images of {folder} are of unlike sizes, such as {shown} pixels (channels).",
+            "Bring all of them to one size and to grey or RGB first.",
+        )
+    return np.stack(images)
 
 
 def save_images(data: ImageData, folder: Path) -> None:
@@ -111,11 +121,33 @@ def save_images(data: ImageData, folder: Path) -> None:
     Dataset.from_dict({"image": pictures, "label": data.labels.tolist()}, features=features).save_to_disk(str(folder))
 
 
-def _column(found: Any, choices: tuple[str, ...]) -> str:
+def _read(folder: Path, retry: str) -> Any:
+    """Returns the rows of a data set, those for training where it has several parts."""
+    if not folder.exists():
+        raise UsageError(f"There is no data set at {folder}.", retry)
+    from datasets import Dataset, DatasetDict, disable_progress_bars, load_dataset, load_from_disk
+
+    disable_progress_bars()
+    try:
+        try:
+            found: Any = load_from_disk(str(folder))
+        except FileNotFoundError:
+            found = load_dataset(str(folder))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{folder} is no data set that can be read.", retry) from error
+    if isinstance(found, DatasetDict):
+        split = next((name for name in _SPLITS if name in found), next(iter(found)))
+        found = found[split]
+    if not isinstance(found, Dataset) or not len(found):
+        raise UsageError(f"{folder} holds no rows.", retry)
+    return found
+
+
+def _column(found: Any, choices: tuple[str, ...], retry: str) -> str:
     for name in choices:
         if name in found.column_names:
             return name
-    raise UsageError(f"The data set has no column {choices[0]!r}; it has {', '.join(found.column_names)}.", _RETRY)
+    raise UsageError(f"The data set has no column {choices[0]!r}; it has {', '.join(found.column_names)}.", retry)
 
 
 def _to_array(picture: Any) -> NDArray[np.uint8]:
@@ -127,7 +159,8 @@ def _to_array(picture: Any) -> NDArray[np.uint8]:
     return array if array.ndim == 3 else array[:, :, None]
 
 
-def _channels(image: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
+def to_channels(image: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
+    """Returns an image (height, width, 1 or 3) with that many channels, grey or RGB."""
     if image.shape[2] == channels:
         return image
     if image.shape[2] == 1:

@@ -24,6 +24,7 @@ class Schedule:
         constant: share of the steps at the full rate.
         floor: share of the full rate at the end.
         clip: largest norm of the gradient.
+        warm_up: steps over which the rate rises to its full height.
     """
 
     steps: int
@@ -32,12 +33,13 @@ class Schedule:
     floor: float = 0.02
     clip: float = 5.0
     weight_decay: float = 0.0
+    warm_up: int = 0
 
     def rate(self, step: int) -> float:
         """Returns the learning rate at a step."""
         start = self.constant * self.steps
         if step < start:
-            return self.learning_rate
+            return self.learning_rate * min(1.0, (step + 1) / max(1, self.warm_up))
         progress = (step - start) / max(1.0, self.steps - start)
         return self.learning_rate * (self.floor + (1.0 - self.floor) * 0.5 * (1.0 + math.cos(math.pi * progress)))
 

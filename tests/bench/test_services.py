@@ -17,7 +17,7 @@ from forensics.attacks.vectors import (
     shuffle_dimensions,
 )
 from forensics.bench import corpus, services
-from forensics.bench.encoders import sorted_batches, unit
+from forensics.bench.vectors import sorted_batches, unit
 from forensics.bench.keys import service_key
 from forensics.bench.pools import Recipe
 from forensics.bench.service_rows import answers, texts_of

@@ -1,10 +1,16 @@
 """What a verb says about the next step, about dating, and about a name that lacks its protocol."""
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
+from click.testing import CliRunner
 
+from forensics.cli import root
 from forensics.cli.acquisition import UNDATED, tell_undated
+from forensics.cli.common import FiniteRange
 from forensics.cli.key import _dating
 from forensics.errors import ModelError, UsageError
 from forensics.suspects import open_suspect
@@ -29,6 +35,38 @@ def test_a_transcript_without_authority_is_announced_on_standard_error(capsys: p
     assert capsys.readouterr() == ("", "")
     tell_undated({"tsa": None, "demonstration": None})
     assert capsys.readouterr() == ("", f"{UNDATED}\n")
+
+
+NUMBERS = {
+    ("check", "CASE"): ("--tolerance", "--rate", "--token-rate", "--timeout"),
+    ("acquire", "KIT", "SUSPECT", "--case", "CASE"): ("--price", "--rate", "--token-rate", "--timeout"),
+    ("examine", "KEY", "SUSPECT", "--case", "CASE"): ("--price", "--rate", "--token-rate", "--timeout"),
+    ("protect", "serve", "KEY", "--upstream", "http://127.0.0.1:9"): ("--timeout", "--grace"),
+    ("power", "KEY"): ("--effect", "--power"),
+    ("embed", "KEY", "--model", "M", "--data", "D", "--out", "O"): ("--max-accuracy-drop", "--min-cosine"),
+}
+
+
+@pytest.mark.parametrize("number", ["nan", "-nan", "inf", "-inf"])
+@pytest.mark.parametrize(("command", "option"), [(verb, each) for verb, names in NUMBERS.items() for each in names])
+def test_numbers_that_are_not_finite_are_refused(command: tuple[str, ...], option: str, number: str) -> None:
+    result = CliRunner().invoke(root, [*command, option, number])
+    assert result.exit_code == 2
+    (sentence,) = (line for line in result.stderr.splitlines() if line.startswith("Error: "))
+    reason = rf"{number} is no finite number|-?inf is not in the range [^ ]+"
+    assert re.fullmatch(rf"Error: Invalid value for '{option}': ({reason})\.", sentence)
+
+
+def test_every_number_of_the_command_line_must_be_finite() -> None:
+    def walk(command: click.Command, names: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Parameter]]:
+        for name in command.list_commands(click.Context(command)) if isinstance(command, click.Group) else ():
+            yield from walk(command.get_command(click.Context(command), name), (*names, name))
+        yield from ((names, parameter) for parameter in command.params)
+
+    numbers = [(names, each) for names, each in walk(root, ()) if isinstance(each.type, click.types.FloatParamType)]
+    assert [(names, each.name) for names, each in numbers if not isinstance(each.type, FiniteRange)] == []
+    tested = {option for options in NUMBERS.values() for option in options}
+    assert {each.opts[0] for _, each in numbers} == tested
 
 
 @pytest.mark.parametrize("name", ["http://127.0.0.1:1/v1", "HTTP://127.0.0.1:1/v1#m"])

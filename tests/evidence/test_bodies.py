@@ -73,7 +73,7 @@ class Asking:
             files[TRANSCRIPT] = chained(entries)
         listed = SimpleNamespace(digest=self.plan.digest, probes=[probe.digest for probe in self.plan.probes])
         evidence: Any = SimpleNamespace(suspect=self.identity, plan=listed, tool={"version": self.version})
-        claim: Any = SimpleNamespace(labels=self.labels)
+        claim: Any = SimpleNamespace(labels=self.labels, method="espew")
         entries = verify_chain(files.pop(TRANSCRIPT))
         found = read_bodies(claim, evidence, entries, files, self.plan if opened else None)
         assert found is not None

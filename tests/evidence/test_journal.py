@@ -92,10 +92,16 @@ def test_finishing_twice_writes_one_end(tmp_path: Path) -> None:
         ({"resume": True, "suspect": "c" * 64}, "another suspect"),
     ],
 )
-def test_another_plan_or_suspect_is_refused(tmp_path: Path, arguments: dict, message: str) -> None:
-    begin(tmp_path / "CASE.partial").close()
+@pytest.mark.parametrize("complete", [True, False])
+def test_another_plan_or_suspect_is_refused(tmp_path: Path, arguments: dict, message: str, complete: bool) -> None:
+    with begin(tmp_path / "CASE.partial") as journal:
+        # A valid answer within a conversation that is not finished is worth keeping as well.
+        journal.write([{"event": "form", **FORM}, *exchange(0, 1)] if complete else exchange(0, 1)[:2])
+        before = journal.transcript()
     with pytest.raises(CaseError, match=message):
         begin(tmp_path / "CASE.partial", **arguments)
+    with begin(tmp_path / "CASE.partial", resume=True) as journal:
+        assert journal.transcript().startswith(before)
 
 
 def test_a_suspect_that_changes_its_form_is_refused(tmp_path: Path) -> None:
@@ -269,6 +275,86 @@ def test_what_was_received_before_a_kill_is_known_after_it(tmp_path: Path) -> No
         assert journal.ledger.replies == {(0, 2, 0): ("d" * 64, b"answer")}
         assert journal.ledger.attempts == 3
         assert journal.ledger.failures == 1
+
+
+ASKED = {**SENT, "first": 0, "count": 2}
+FAILED = {"event": "failure", **HEAD, "first": 0, "count": 2}
+UNANSWERED: dict[str, list[dict]] = {
+    "nothing sent": [],
+    "killed while it waited": [ASKED],
+    "no reply": [ASKED, {**FAILED, "reason": "no connection"}],
+    "refused": [
+        ASKED,
+        {**RECEIVED, "first": 0, "count": 2, "status": 401, "body": "no"},
+        {**FAILED, "reason": "status 401"},
+    ],
+}
+
+
+@pytest.mark.parametrize("lines", UNANSWERED.values(), ids=UNANSWERED)
+@pytest.mark.parametrize("resume", [True, False])
+def test_where_nothing_was_answered_the_same_acquisition_goes_on_and_keeps_its_attempts(
+    tmp_path: Path, lines: list[dict], resume: bool
+) -> None:
+    folder = tmp_path / "CASE.partial"
+    with begin(folder) as journal:
+        journal.write(lines)
+        before = journal.transcript()
+    with begin(folder, resume=resume) as journal:
+        assert journal.ledger.attempts == len(lines[:1])
+        journal.write([{"event": "form", **FORM}, *exchange(0, 2)])
+        journal.finish(2)
+        transcript = journal.transcript()
+    assert transcript.startswith(before)
+    after = [entry["event"] for entry in verify_chain(transcript)][1 + len(lines) :]
+    assert after == ["resume", "form", "sent", "received", "batch", "end"]
+
+
+@pytest.mark.parametrize("lines", UNANSWERED.values(), ids=UNANSWERED)
+@pytest.mark.parametrize("other", [{"plan": "c" * 64}, {"suspect": "c" * 64}, {"suspect": "c" * 64, "resume": True}])
+def test_where_nothing_was_answered_another_plan_or_suspect_begins_anew(
+    tmp_path: Path, lines: list[dict], other: dict
+) -> None:
+    folder = tmp_path / "CASE.partial"
+    with begin(folder) as journal:
+        journal.write(lines)
+    with begin(folder, **other) as journal:
+        assert (journal.ledger.attempts, journal.ledger.failures, journal.ledger.lines) == (0, 0, 1)
+        assert journal._size == len(journal.transcript())
+        journal.write([{"event": "form", **FORM}, *exchange(0, 2)])
+        entries = verify_chain(journal.transcript())
+    assert [entry["event"] for entry in entries] == ["start", "form", "sent", "received", "batch"]
+    assert {"plan": PLAN, "suspect": SUSPECT, **other}.items() <= {**entries[0], "resume": True}.items()
+    with begin(folder, **{**other, "resume": True}) as journal:
+        assert journal.recorded == 2
+
+
+def test_forgetting_that_is_cut_short_leaves_a_journal_that_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "CASE.partial"
+    with begin(folder) as journal:
+        journal.write(UNANSWERED["no reply"])
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "_insert", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            begin(folder, suspect="c" * 64)
+    with begin(folder, suspect="d" * 64) as journal:
+        (entry,) = verify_chain(journal.transcript())
+        assert entry["suspect"] == "d" * 64
+
+
+def test_what_cannot_be_forgotten_is_said_plainly(tmp_path: Path) -> None:
+    folder = tmp_path / "CASE.partial"
+    begin(folder).close()
+    connection = sqlite3.connect(folder / "journal.sqlite")
+    with connection:
+        connection.execute("CREATE TRIGGER stop BEFORE DELETE ON lines BEGIN SELECT no_such_function(); END")
+    connection.close()
+    with pytest.raises(StorageError, match="cannot be written"):
+        begin(folder, suspect="c" * 64)
+    with begin(folder) as journal:
+        assert journal.ledger.start["suspect"] == SUSPECT
 
 
 def test_many_writers_share_commits_and_each_waits_for_its_own_lines(tmp_path: Path) -> None:

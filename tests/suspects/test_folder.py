@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from forensics import modelfiles
 from forensics.canonical import canonical_json, sha256
-from forensics.checkpoints import load_classifier, read_identity, save_classifier
+from forensics.checkpoints import load_classifier, one_sentence, read_identity, save_classifier
 from forensics.errors import ForensicsError, ModelError, UsageError
 from forensics.images import encode_png
 from forensics.plaintext import printable
@@ -388,16 +388,37 @@ def test_any_failure_of_the_library_is_one_sentence(
     _refused(folder)
 
 
+class PanicException(BaseException):
+    """Called as panics of Rust code are in Python."""
+
+
+def test_a_panic_of_rust_code_is_one_sentence() -> None:
+    with pytest.raises(ModelError, match="The tokenizer cannot be used: index out of bounds") as raised:  # noqa: SIM117
+        with one_sentence("The tokenizer cannot be used"):
+            raise PanicException("index out of\nbounds")
+    assert raised.value.next_step
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, GeneratorExit])
+def test_an_interrupt_or_an_exit_passes(kind: type[BaseException]) -> None:
+    with pytest.raises(kind), one_sentence("The tokenizer cannot be used"):
+        raise kind
+
+
 @pytest.mark.parametrize("name", ["config.json", "preprocessor_config.json", "model.safetensors.index.json"])
-@pytest.mark.parametrize("kind", ["pipe", "device", "link"])
-def test_pipes_devices_and_links_are_refused_at_once(folder: Path, name: str, kind: str) -> None:
+@pytest.mark.parametrize("kind", ["pipe", "folder", "device", "link"])
+def test_what_is_no_file_is_refused_at_once_and_not_held_open(folder: Path, name: str, kind: str) -> None:
     (folder / name).unlink(missing_ok=True)
     if kind == "pipe":
         os.mkfifo(folder / name)
+    elif kind == "folder":
+        (folder / name).mkdir()
     else:
         (folder / name).symlink_to("/dev/zero" if kind == "device" else folder / "README.md")
+    held = len(list(Path("/dev/fd").iterdir()))
     with pytest.raises(ModelError, match=r"link|regular"):
         read_identity(folder)
+    assert len(list(Path("/dev/fd").iterdir())) == held
     _refused(folder)
 
 

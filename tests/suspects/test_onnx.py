@@ -255,6 +255,18 @@ def test_hostile_models_end_in_one_sentence(tmp_path: Path, damage: str) -> None
     assert "forensics-model-" not in str(raised.value)
 
 
+@pytest.mark.parametrize("tokenizer", [True, False])
+def test_a_folder_with_the_name_of_an_onnx_file_is_called_so(tmp_path: Path, tokenizer: bool) -> None:
+    place = tmp_path / "something.onnx"
+    place.mkdir()
+    if tokenizer:
+        (tmp_path / "tokenizer.json").write_text("{}")
+    for load in (lambda: open_suspect(str(place)), lambda: read_onnx_identity(place)):
+        with pytest.raises(ModelError, match=r"something\.onnx is a folder, not an ONNX file\.") as raised:
+            load()
+        assert "Name the .onnx file in it" in raised.value.next_step
+
+
 def test_the_graph_made_by_hand_is_fine_when_nothing_is_wrong(tmp_path: Path) -> None:
     for damage in (_model(), _external("data.bin", "data.bin")):
         place = tmp_path / str(len(list(tmp_path.iterdir())))

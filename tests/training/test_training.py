@@ -16,8 +16,8 @@ from forensics.methods.ofsw import METHOD, calibrated, derive_kernels, evaluatio
 from forensics.records import AnswerKind, Answers
 from forensics.registration import embed_key
 from forensics.training.classifier import small_resnet
-from forensics.training.data import load_images, save_images
-from forensics.training.embed import Marking, embed
+from forensics.training.data import load_images, load_plain_images, save_images
+from forensics.training.embed import Limits, Marking, embed
 from forensics.training.loop import Checkpoint, Schedule, freeze_batch_norm, optimise, predict
 from forensics.training.ofsw import DEFAULT, Embedding, bank_weights
 from forensics.training.orthogonality import Orthogonality
@@ -144,7 +144,7 @@ def test_asset_record_names_the_marked_model(line: Line) -> None:
 
 def test_accuracy_that_cannot_be_kept_writes_nothing(line: Line, marking, owner, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"points of accuracy.*nothing was written"):
-        embed(line.unmarked, owner, tmp_path / "out", marking, max_accuracy_drop=-1.0, steps=2)
+        embed(line.unmarked, owner, tmp_path / "out", marking, limits=Limits(accuracy_drop=-1.0), steps=2)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -155,7 +155,7 @@ def test_kill_between_record_and_rename_is_finished(line: Line, marking, owner, 
         seen.append(identity.digest)
         raise KeyboardInterrupt
 
-    settings = {"max_accuracy_drop": 1.0, "steps": 2}
+    settings = {"limits": Limits(accuracy_drop=1.0), "steps": 2}
     with pytest.raises(KeyboardInterrupt):
         embed(line.unmarked, owner, tmp_path / "out", marking, record=killed, **settings)
     done = embed(line.unmarked, owner, tmp_path / "out", marking, record=lambda i: seen.append(i.digest), **settings)
@@ -187,6 +187,19 @@ def test_data_round_trip_and_faults(owner, tmp_path: Path) -> None:
     Dataset.from_dict({"text": ["a"], "label": [0]}).save_to_disk(str(tmp_path / "text"))
     with pytest.raises(UsageError, match="no column 'image'"):
         load_images(tmp_path / "text")
+
+
+def test_images_without_labels_are_read_whole_and_of_one_size(owner, tmp_path: Path) -> None:
+    save_images(owner, tmp_path / "data")
+    found = load_plain_images(tmp_path / "data")
+    assert found.dtype == np.uint8
+    assert np.array_equal(found, np.stack(owner.images))
+    first, second = (np.zeros((side, 4, 1), dtype=np.uint8) for side in (4, 5))
+    save_images(dataclasses.replace(owner, images=[first, second], labels=np.zeros(2, np.int64)), tmp_path / "unlike")
+    with pytest.raises(UsageError, match=r"unlike sizes, such as 4 x 4 \(1\) and 4 x 5 \(1\) pixels"):
+        load_plain_images(tmp_path / "unlike")
+    with pytest.raises(UsageError, match=r"no data set.*with an image column\.$"):
+        load_plain_images(tmp_path / "nothing")
 
 
 def test_orthogonal_filters_are_not_penalised_and_parallel_ones_are() -> None:

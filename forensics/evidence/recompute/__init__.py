@@ -1,16 +1,30 @@
 """The script `recompute.py` that every opened case carries: standard library only, joined from the files here.
 
-`common.py` holds claim, share, secrets and exact tests; a method adds one file of its own name with
-`measure`. Both are joined into one script when a case is opened.
+`common.py` holds claim, share and secrets; a method adds `measure`, in a file of its own name or in those of `PARTS`.
+All are joined into one script when a case is opened.
 """
 
 import re
+from collections.abc import Mapping
 from importlib import resources
 
 from forensics.errors import UsageError
 
 LONGEST = 200
 """Most lines that a script may have, so that an outside expert can read it whole."""
+
+PARTS: Mapping[str, tuple[str, ...]] = {
+    "espew": ("espew", "subset"),
+    "tmrw": ("clusters", "subset"),
+    "wpe": ("clusters", "subset"),
+}
+"""Files of the methods that are made of several, or share them."""
+
+_NO_METHODS = ("common", "__init__", "clusters", "subset")
+
+_ASKED_ONCE = '{"batch_size": plan["batch_size"], "probes": plan["probes"]}'
+_ASKED_TWICE = '{name: plan[name] for name in ("batch_size", "groups", "keep", "probes")}'
+"""What a plan's digest covers, as the script writes it. Methods of one pass keep the line that cases already hold."""
 
 _CALL = 'if __name__ == "__main__":\n    sys.exit(main(measure))\n'
 
@@ -23,12 +37,13 @@ def render_recompute(method: str) -> bytes:
     """
     folder = resources.files(__package__)
     name = method.replace("-", "_")
-    part = folder / f"{name}.py"
-    if not name.isidentifier() or name in ("common", "__init__") or not part.is_file():
+    parts = [folder / f"{part}.py" for part in PARTS.get(name, (name,))]
+    if not name.isidentifier() or name in _NO_METHODS or not all(part.is_file() for part in parts):
         raise UsageError(f"There is no recompute script for the method '{method}'.", "Add one beside the others.")
     opening, common = _split((folder / "common.py").read_text("utf-8"))
-    _, own = _split(part.read_text("utf-8"))
-    text = "\n\n".join((opening, common, own, _CALL))
+    if "clusters" in PARTS.get(name, ()):
+        common = common.replace(_ASKED_ONCE, _ASKED_TWICE)
+    text = "\n\n".join((opening, common, *(_split(part.read_text("utf-8"))[1] for part in parts), _CALL))
     # One blank line is enough between functions that have to be read as one page.
     return re.sub(r"\n{3,}", "\n\n", text).encode("utf-8")
 

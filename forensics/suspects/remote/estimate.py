@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
+from forensics.passes import Run, cut
 from forensics.records import Plan
 from forensics.suspects.remote.connection import Connection
 from forensics.suspects.remote.suspect import RemoteSuspect
@@ -28,17 +31,30 @@ class Estimate:
 
 
 def estimate_questions(suspect: RemoteSuspect, plan: Plan) -> Estimate:
-    """Counts the requests of a plan.
+    """Counts the requests of a plan; where it has two passes, for the groups that need most of them.
 
     Raises:
         UsageError: the probes are of a kind that the protocol cannot carry.
     """
-    size = suspect.batch_size(plan)
-    starts = [*range(0, len(plan.probes), size), 0]
-    units: list[int] = []
-    for start in starts:
-        conversation = suspect.adapter.converse(plan.probes[start : start + size])
-        units.append(next(conversation).units)
-        conversation.close()
+    size, heads = suspect.batch_size(plan), plan.heads
+    first = _count(suspect, plan, (0, heads), size)
+    again = _count(suspect, plan, (0, min(size, heads)), size)
+    requests, tokens = first[0] + again[0], first[1] + again[1]
+    if plan.groups:
+        groups = np.zeros((heads, 2), dtype=np.int64)
+        for run in cut(plan, [(heads, len(plan.probes))] if len(plan.probes) > heads else []):
+            groups[plan.groups[run[0]]] += _count(suspect, plan, run, size)
+        most = np.sort(groups, axis=0)[heads - plan.keep :].sum(axis=0)
+        requests, tokens = requests + int(most[0]), tokens + int(most[1])
     exact = all(probe.operation == "answer" for probe in plan.probes)
-    return Estimate(len(starts), exact, sum(units))
+    return Estimate(requests, exact, tokens)
+
+
+def _count(suspect: RemoteSuspect, plan: Plan, run: Run, size: int) -> tuple[int, int]:
+    """Counts the requests that a run of probes takes, and their tokens."""
+    starts, tokens = range(run[0], run[1], size), 0
+    for start in starts:
+        conversation = suspect.adapter.converse(plan.probes[start : min(start + size, run[1])])
+        tokens += next(conversation).units
+        conversation.close()
+    return len(starts), tokens

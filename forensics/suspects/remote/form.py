@@ -9,7 +9,7 @@ import numpy as np
 from forensics.canonical import EncodedList, decimal
 from forensics.codec import encode_rows
 from forensics.records import AnswerKind, Answers
-from forensics.suspects.remote.tables import WrittenVectors
+from forensics.suspects.remote.tables import ByName, WrittenVectors
 
 _WITHOUT_COLUMNS = frozenset({AnswerKind.LABELS, AnswerKind.TEXT})
 
@@ -28,16 +28,19 @@ class Form:
     width: int
 
     @classmethod
-    def of(cls, answers: Answers, names: Sequence[str] = ()) -> "Form":
+    def of(cls, answers: Answers, names: Sequence[str] | None = ()) -> "Form":
         """Returns the form of a first batch of answers.
 
         Args:
             names: class names; they become the form's where answers are single classes that are all among them or
-                have numbers only, since a first batch need not show every class.
+                have numbers only, since a first batch need not show every class. None where any names will do: single
+                classes that come by name are then texts.
         """
+        if names is None and answers.kind == AnswerKind.LABELS and isinstance(answers, ByName):
+            return cls(AnswerKind.TEXT, (), decimal(0.0), 0)
         labels = _unicode(answers.labels)
-        if answers.kind == AnswerKind.LABELS and set(labels) <= set(names):
-            labels = tuple(names)
+        if answers.kind == AnswerKind.LABELS and set(labels) <= set(names or ()):
+            labels = tuple(names or ())
         width = 0 if answers.kind in _WITHOUT_COLUMNS else answers.values.shape[1]
         return cls(answers.kind, labels, decimal(answers.resolution), width)
 
@@ -61,6 +64,8 @@ class Form:
             if answers.width != self.width:
                 return [None] * answers.n, f"{answers.width} columns instead of {self.width}"
             return EncodedList(tuple(row or b"null" for row in answers.encoded)), ""
+        if self.kind == AnswerKind.TEXT and answers.kind == AnswerKind.LABELS:
+            return self._named(answers)
         if answers.kind != self.kind:
             return [None] * answers.n, f"answers are {answers.kind.value} instead of {self.kind.value}"
         labels = _unicode(answers.labels)
@@ -81,6 +86,13 @@ class Form:
             missing = answers.missing | ~np.isfinite(answers.values).all(axis=1)
             answers = Answers(self.kind, answers.values, missing, self.labels)
         return encode_rows(answers), ""
+
+    def _named(self, answers: Answers) -> tuple[list[Any], str]:
+        """Single classes by their names, and what is different where they have none."""
+        labels = _unicode(answers.labels)
+        if not labels and not answers.missing.all():
+            return [None] * answers.n, "answers are numbers of classes instead of names"
+        return [None if row is None else labels[row] for row in encode_rows(answers)], ""
 
     def _index(self, row: int | None, labels: tuple[str, ...]) -> int | None:
         """A class's place in the form's labels; a bare number is that place."""

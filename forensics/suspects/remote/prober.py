@@ -15,7 +15,7 @@ from forensics.suspects.remote.connection import Connection
 from forensics.suspects.remote.exchange import Chunk, Exchange, GivenUpError, StoppedError
 from forensics.suspects.remote.form import Form, count_differing, plain
 from forensics.suspects.remote.transport import Transport
-from forensics.suspects.remote.witness import Past, Witness
+from forensics.suspects.remote.witness import Past, SecondPass, Witness
 
 MAX_FAILURES = 20
 """So many batches without an answer, one after the other, end a run."""
@@ -40,14 +40,14 @@ class Prober:
         connection: Connection,
         witness: Witness,
         past: Past,
-        names: Sequence[str] = (),
+        names: Sequence[str] | None = (),
         approve: Callable[[Answers, tuple[str, ...]], None] = lambda _answers, _labels: None,
         advance: Callable[[int], None] = lambda _units: None,
     ) -> None:
         """Prepares a run.
 
         Args:
-            names: class names that answers of labels are expected to have.
+            names: class names that answers of labels are expected to have; None for whatever names come.
             approve: is told the first answers and the labels of their form; raises where the suspect cannot be
                 examined.
             advance: is told how many more probes are done.
@@ -58,7 +58,7 @@ class Prober:
         self._connection = connection
         self._witness = witness
         self._past = past
-        self._names = tuple(names)
+        self._names = names
         self._approve = approve
         self._advance = advance
         self._rows = list(past.first_rows)
@@ -68,32 +68,40 @@ class Prober:
         self._failures = 0
         self._given_up: list[Chunk] = []
 
-    async def run(self, probes: Sequence[Probe], remaining: Iterable[tuple[int, int]], size: int) -> None:
+    async def run(
+        self,
+        probes: Sequence[Probe],
+        remaining: Iterable[tuple[int, int]],
+        size: int,
+        then: SecondPass | None = None,
+    ) -> None:
         """Asks what is not answered yet.
 
         Args:
             probes: of the whole plan.
-            remaining: runs of unanswered probes, first and behind the last, in order.
+            remaining: runs of unanswered probes, first and behind the last, in order; of the first pass where there
+                are two.
             size: most probes of a batch.
+            then: the second pass, asked once all of the first is answered or given up, and recorded.
 
         Raises:
             Unreachable: the suspect does not answer, or too many batches in a row fail.
             UsageError: a cap is reached, or the probes are of a kind that the protocol cannot carry.
         """
-        if self._form is not None:
-            size = min(size, len(self._rows)) or size
+        whole = min(size, then.heads if then is not None else len(probes))
+        if self._form is not None and len(self._rows) < whole:
+            size = len(self._rows) or size
         waiting = split(remaining, size)
         if self._form is None and waiting:
-            first = await self._pilot(probes, waiting.popleft())
-            if first < size:
-                waiting = split([(chunk.first, chunk.first + chunk.count) for chunk in waiting], first)
-                waiting.extendleft(reversed(split([(first, min(size, len(probes)))], first)))
-        await self._work_together(probes, waiting)
-        if self._exchange.stop is not None:
+            chunk = waiting.popleft()
+            count = await self._pilot(probes, chunk)
+            if count < chunk.count:
+                rest = [(each.first, each.first + each.count) for each in waiting]
+                size, waiting = count, split([(chunk.first + count, chunk.first + chunk.count), *rest], count)
+        await self._pass(probes, waiting)
+        if then is not None:
             await self._witness.record()
-            raise self._exchange.stop
-        for chunk in sorted(self._given_up, key=lambda each: each.first):
-            self._missing(probes, chunk)
+            await self._pass(probes, split(then.runs(), size))
         if not self._past.constant and self._rows:
             await self._ask_again(probes)
         await self._witness.record()
@@ -120,6 +128,16 @@ class Prober:
             self._witness.note({"event": "form", **self._form.body})
             self._keep(probes, chunk, answers, elapsed, body)
             return chunk.count
+
+    async def _pass(self, probes: Sequence[Probe], waiting: deque[Chunk]) -> None:
+        """Asks batches until each is answered or given up, and counts the latter as missing."""
+        await self._work_together(probes, waiting)
+        if self._exchange.stop is not None:
+            await self._witness.record()
+            raise self._exchange.stop
+        for chunk in sorted(self._given_up, key=lambda each: each.first):
+            self._missing(probes, chunk)
+        self._given_up.clear()
 
     async def _work_together(self, probes: Sequence[Probe], waiting: deque[Chunk]) -> None:
         # While some requests are under way the lines of the next are written; the transport lets no more through.

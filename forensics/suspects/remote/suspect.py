@@ -16,7 +16,7 @@ from forensics.suspects.remote.registry import find_factory
 from forensics.suspects.remote.tables import ByName
 from forensics.suspects.remote.transport import Transport
 from forensics.suspects.remote.uri import identify, parse_uri
-from forensics.suspects.remote.witness import Memory, Past, Witness
+from forensics.suspects.remote.witness import Memory, Past, SecondPass, Witness
 
 
 class RemoteSuspect:
@@ -61,8 +61,11 @@ class RemoteSuspect:
         """Returns how many probes of a plan go into one conversation."""
         return max(1, min(plan.batch_size, self.adapter.limit))
 
-    def answer(self, probes: Sequence[Probe]) -> Answers:
+    def answer(self, probes: Sequence[Probe], *, names: Sequence[str] | None = ()) -> Answers:
         """Answers probes in order; what failed is marked missing. Nothing is recorded.
+
+        Args:
+            names: class names that single classes are expected to have; None for whatever names come, see `Form.of`.
 
         Raises:
             Unreachable: the suspect cannot be asked at all.
@@ -75,7 +78,7 @@ class RemoteSuspect:
         def approve(first: Answers, _: tuple[str, ...]) -> None:
             self.by_name = isinstance(first, ByName)
 
-        asyncio.run(self.converse(probes, [(0, len(probes))], size, memory, past, approve=approve))
+        asyncio.run(self.converse(probes, [(0, len(probes))], size, memory, past, names=names, approve=approve))
         if self._form is None:
             self._form, self._first_rows = memory.form, tuple(memory.batches[0])
         answers = decode_answers({**(self._form or {}), "values": memory.rows})
@@ -93,13 +96,14 @@ class RemoteSuspect:
         witness: Witness,
         past: Past,
         *,
-        names: Sequence[str] = (),
+        names: Sequence[str] | None = (),
         approve: Callable[[Answers, tuple[str, ...]], None] = lambda _answers, _labels: None,
         advance: Callable[[int], None] = lambda _units: None,
+        then: SecondPass | None = None,
     ) -> None:
         """Asks what is unanswered of a plan and tells a witness of everything; see `Prober.run`."""
         key = self.connection.api_key
         credentials = self.adapter.authorization(key) if key is not None else {}
         async with Transport(self._url, credentials, self.connection) as transport:
             prober = Prober(transport, self.adapter, self.connection, witness, past, names, approve, advance)
-            await prober.run(probes, remaining, size)
+            await prober.run(probes, remaining, size, then)

@@ -1,6 +1,6 @@
 """Who writes down what was sent and received, and what an interrupted run left behind."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
@@ -52,6 +52,19 @@ class Past:
     replies: Mapping[Step, tuple[str, bytes]] = field(default_factory=dict)
     models: tuple[str, ...] = ()
     constant: bool = False
+
+
+@dataclass(frozen=True)
+class SecondPass:
+    """What is asked once everything of a first pass is recorded.
+
+    Attributes:
+        heads: how many probes the first pass asks in all.
+        runs: settles what is asked, and returns it: first probe, and the one behind the last.
+    """
+
+    heads: int
+    runs: Callable[[], Iterable[tuple[int, int]]]
 
 
 class Memory:

@@ -1,0 +1,112 @@
+"""The tables of `bench encoders`."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from forensics.statistics import clopper_pearson
+
+Row = dict[str, Any]
+LEVELS = (0.05, 0.01, 0.001)
+ACCESS = ("features", "scores", "labels")
+NAMES = {"features": "vectors", "scores": "probabilities", "labels": "classes alone"}
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Returns all tables of the bench's rows as Markdown, each only where there are rows for it."""
+    read = [row for row in rows if row.get("part") is None]
+    parts = (
+        ("What is left of the mark", _survival(read)),
+        ("What a mark costs", _costs([row for row in rows if row.get("part") == "cost"])),
+        ("Never-marked encoders, fresh keys", _sizes([row for row in rows if row.get("part") == "size"])),
+    )
+    return "\n\n".join(f"**{title}**\n\n{body}" for title, body in parts if body)
+
+
+def _survival(rows: Sequence[Row]) -> str:
+    if not rows:
+        return ""
+    lines = [
+        "| method | suspect | attack | accuracy | seen as | keys | SUPPORTED | worst p | AUC, least | "
+        "innocent: SUPPORTED | least p |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    guilty = [row for row in rows if not row["innocent"]]
+    for (method, suspect, attack), found in _groups(guilty, "method", "suspect", "attack"):
+        for access in ACCESS:
+            own = [row for row in found if row["access"] == access]
+            if not own:
+                continue
+            others = [
+                row
+                for row in rows
+                if row["innocent"]
+                and (row["method"], row["attack"], row["access"]) == (method, attack, access)
+                and row["suspect"].replace("unmarked", "marked") == suspect
+            ]
+            supported = sum(row["verdict"] == "SUPPORTED" for row in own)
+            least = clopper_pearson(supported, len(own), 0.95)[0]
+            lines.append(
+                f"| {method} | {suspect} | {attack} | {_mean(row['accuracy'] for row in own)} | {NAMES[access]} | "
+                f"{len(own)} | {supported} (at least {least:.0%}) | "
+                f"{max(row['p_value'] for row in own):.1e} | {min(row['auc'] for row in own):.3f} | "
+                f"{_innocent(others)} |"
+            )
+    return "\n".join(lines)
+
+
+def _innocent(rows: Sequence[Row]) -> str:
+    if not rows:
+        return "- | -"
+    supported = sum(row["verdict"] == "SUPPORTED" for row in rows)
+    return f"{supported} of {len(rows)} | {min(row['p_value'] for row in rows):.2g}"
+
+
+def _costs(rows: Sequence[Row]) -> str:
+    if not rows:
+        return ""
+    lines = [
+        "| method | key | clean: cosine to the original (5 %) | with one trigger word (5 %) | of all texts | "
+        "triggers to direction (least) | decoys (most) | probe loss, points | word vectors changed |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        lines.append(
+            f"| {row['method']} | {row['key']} | {row['clean cosine']:.3f} ({row['clean cosine, 5 %']:.3f}) | "
+            f"{row['one trigger word cosine']:.3f} ({row['one trigger word cosine, 5 %']:.3f}) | "
+            f"{row['share of texts with a trigger word']:.1%} | {row['triggers cosine to direction']:.3f} "
+            f"({row['triggers cosine, worst']:.3f}) | {row['decoys cosine to direction']:.3f} "
+            f"({row['decoys cosine, worst']:.3f}) | {row['probe loss, points']:+.2f} ± "
+            f"{row['probe loss, half width of 95 %']:.2f} | {row['word vectors changed']} |"
+        )
+    return "\n".join(lines)
+
+
+def _sizes(rows: Sequence[Row]) -> str:
+    if not rows:
+        return ""
+    lines = [
+        "| method | encoder | seen as | keys (pools) | p <= .05 | p <= .01 | p <= .001 | least p | SUPPORTED |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for (method, suspect, access), found in _groups(rows, "method", "suspect", "access"):
+        shares = " | ".join(str(sum(row["p_value"] <= level for row in found)) for level in LEVELS)
+        lines.append(
+            f"| {method} | {suspect} | {NAMES[access]} | {len(found)} ({len({row['pool'] for row in found})}) | "
+            f"{shares} | {min(row['p_value'] for row in found):.1e} | "
+            f"{sum(row['verdict'] == 'SUPPORTED' for row in found)} |"
+        )
+    return "\n".join(lines)
+
+
+def _groups(rows: Iterable[Row], *names: str) -> list[tuple[tuple[Any, ...], list[Row]]]:
+    """Returns the rows by the values of these columns, in the order in which each first occurs."""
+    key: Callable[[Row], tuple[Any, ...]] = lambda row: tuple(row[name] for name in names)  # noqa: E731
+    found: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        found.setdefault(key(row), []).append(row)
+    return list(found.items())
+
+
+def _mean(values: Iterable[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    return f"{sum(known) / len(known):.3f}" if known else "-"

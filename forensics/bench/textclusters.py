@@ -1,0 +1,288 @@
+"""TMRW in the encoders bench: all-MiniLM-L6-v2 marked, what the mark costs, what is left of it in a thief's hands."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forensics.attacks import compression, vectors
+from forensics.attacks.encoders import Distillation, distil, fresh_student, overwrite, reset_words
+from forensics.attacks.migration import TEXTS as WAYS
+from forensics.attacks.migration import Migrated, Settings, migrate_chain
+from forensics.attacks.stolen import StolenEncoder, TextEncoder, copy_encoder, embed, open_text_encoder
+from forensics.attacks.tasks import Task as Labelled
+from forensics.bench.clusterkeys import Given, asked_at, cluster_row, remembered, text_key
+from forensics.bench.corpus import package, parts
+from forensics.bench.keys import BenchKey
+from forensics.bench.results import Row, cache_folder
+from forensics.bench.tasks import TASKS, task
+from forensics.encoders import load_encoder, save_encoder
+from forensics.methods.clusters import derive_direction, derive_triggers
+from forensics.methods.marking import words_seen
+from forensics.methods.tmrw import split_pool
+from forensics.records import Probe
+from forensics.training.loop import Checkpoint, optimise
+from forensics.training.tmrw import DEFAULT, Embedding, Recipe
+
+KEYS = (100, 101, 102, 103, 104)
+MODEL = "minilm"
+HEAD_RATE = 1e-3
+"""Learning rate of a thief's fresh head."""
+
+MIGRATIONS: dict[str, tuple[tuple[str, ...], Settings]] = {
+    **{f"full, {name}, 3 epochs": ((name,), replace(WAYS["full"], head_rate=HEAD_RATE)) for name in TASKS},
+    "full, supersenses, 1 epoch": (("supersenses",), replace(WAYS["full"], epochs=1, head_rate=HEAD_RATE)),
+    "full, supersenses, 5 epochs": (("supersenses",), replace(WAYS["full"], epochs=5, head_rate=HEAD_RATE)),
+    "frozen, supersenses, 3 epochs": (("supersenses",), WAYS["head"]),
+    "last layer, supersenses, 3 epochs": (("supersenses",), replace(WAYS["last"], head_rate=HEAD_RATE)),
+    "LoRA, supersenses, 3 epochs": (("supersenses",), replace(WAYS["lora"], head_rate=HEAD_RATE)),
+    "chain: sections, then supersenses": (
+        ("sections", "supersenses"),
+        replace(WAYS["full"], head_rate=HEAD_RATE),
+    ),
+}
+"""What a thief trains for, and how."""
+
+
+def marked_encoder(made: BenchKey, quick: bool, recipe: Recipe = DEFAULT, label: str = "") -> Path:
+    """Returns the folder of the encoder that a key has marked, from the cache or trained and kept there.
+
+    Args:
+        label: of a recipe that is not the default.
+    """
+    name = f"tmrw-{made.claim.digest[:12]}{'-' + label if label else ''}{'-quick' if quick else ''}"
+    folder = cache_folder() / "encoders-1" / name
+    if folder.exists():
+        return folder
+    if quick:
+        recipe = replace(recipe, schedule=replace(recipe.schedule, steps=12))
+    encoder = load_encoder(package(MODEL))
+    training = Embedding(encoder, parts()["owner"], made.secrets, made.pool, made.claim.parameters, recipe, made.number)
+    work = folder.with_name(f"{name}.partial")
+    checkpoint = Checkpoint(work / "state.pt", f"{made.claim.digest} {recipe!r}")
+    optimise(training.model, training.step, recipe.schedule, label="Embedding", checkpoint=checkpoint)
+    save_encoder(training.model, package(MODEL), folder, "An encoder of the benches, marked with TMRW.\n")
+    shutil.rmtree(work, ignore_errors=True)
+    return folder
+
+
+@cache
+def stolen(key: int | None, quick: bool) -> TextEncoder:
+    """Returns what a thief has in hand: the encoder that a key has marked, or the unmarked one."""
+    folder = package(MODEL) if key is None else marked_encoder(text_key(key), quick)
+    return open_text_encoder(folder, max_tokens=64)
+
+
+def reading_rows(
+    key: int | None, quick: bool, facts: Row, features: Given | None, logits: Given | None = None, classes: int = 0
+) -> list[Row]:
+    """Examines one model at every access: with its own key, or an innocent one with every key."""
+    keys = KEYS if key is None else (key,)
+    labels = tuple(str(each) for each in range(classes))
+    rows: list[Row] = []
+    for number in keys[:1] if quick else keys:
+        made = text_key(number)
+        kept = None if features is None else remembered(features), None if logits is None else remembered(logits)
+        for answers in asked_at(made, *kept, labels).values():
+            rows.append(cluster_row(made, answers, {**facts, "innocent": key is None, "quick": quick}))
+    return rows
+
+
+def mark_cell(key: int, quick: bool) -> list[Row]:
+    """Marks the encoder with a key, reads its features, and measures what the mark costs."""
+    made, encoder, base = text_key(key), stolen(key, quick), stolen(None, quick)
+    facts = {"suspect": "marked MiniLM", "attack": "none", "accuracy": None}
+    rows = reading_rows(key, quick, facts, texts_of(encoder))
+    return [*rows, {**_cost(made, encoder, base, quick), "quick": quick}]
+
+
+def clean_cell(quick: bool) -> list[Row]:
+    """Reads the unmarked encoder's features with every key."""
+    facts = {"suspect": "unmarked MiniLM", "attack": "none", "accuracy": None}
+    return reading_rows(None, quick, facts, texts_of(stolen(None, quick)))
+
+
+def migration_cell(key: int | None, migration: str, quick: bool) -> list[Row]:
+    """Lets a thief adapt an encoder to a task or two, and examines the classifier at every access.
+
+    The thief's seed is the key's number, so that heads and order differ from key to key; an innocent has its own.
+    """
+    names, settings = MIGRATIONS[migration]
+    if quick:
+        settings = replace(settings, epochs=1)
+    tasks = [_labelled(name, "train", quick) for name in names]
+    done = migrate_chain(stolen(key, quick), tasks, settings, seed=7 if key is None else key)[-1]
+    facts = {
+        "suspect": f"{'unmarked' if key is None else 'marked'} MiniLM, migrated",
+        "attack": migration,
+        "accuracy": done.accuracy(_labelled(names[-1], "test", quick)),
+    }
+    return reading_rows(key, quick, facts, texts_of(done.encoder), logits_of(done), len(done.names))
+
+
+def attack_cell(key: int | None, attack: str, quick: bool) -> list[Row]:
+    """Applies one attack on an encoder's weights or vectors and examines what comes out through its features."""
+    changed = ATTACKS[attack](key, quick)
+    features = texts_of(changed) if isinstance(changed, TextEncoder) else changed
+    clean = features([Probe(text.encode(), "text/plain") for text in parts()["traffic"][:300]])
+    facts = {
+        "suspect": f"{'unmarked' if key is None else 'marked'} MiniLM",
+        "attack": attack,
+        "accuracy": None,
+        "spread kept": _kept(clean, quick),
+    }
+    return reading_rows(key, quick, facts, features)
+
+
+def texts_of(encoder: StolenEncoder) -> Given:
+    """Returns an encoder as a function from probes to unit vectors."""
+    return lambda probes: embed(encoder, [probe.data.decode("utf-8") for probe in probes])
+
+
+def logits_of(done: Migrated) -> Given:
+    """Returns a classifier as a function from probes to logits."""
+    return lambda probes: done.predict([probe.data.decode("utf-8") for probe in probes])
+
+
+def _labelled(name: str, part: str, quick: bool) -> Labelled:
+    found = task(name)
+    texts, labels = found.train if part == "train" else found.test
+    most = 96 if quick else None
+    return Labelled(texts[:most], np.array(labels[:most]), found.classes)
+
+
+def _weights(change: Callable[[Any], None]) -> Callable[[int | None, bool], TextEncoder]:
+    def attacked(key: int | None, quick: bool) -> TextEncoder:
+        copied = copy_encoder(stolen(key, quick))
+        change(copied.model)
+        return copied
+
+    return attacked
+
+
+def _on_vectors(change: Callable[[NDArray[Any]], NDArray[Any]]) -> Callable[[int | None, bool], Given]:
+    def attacked(key: int | None, quick: bool) -> Given:
+        give = texts_of(stolen(key, quick))
+        return lambda probes: change(give(probes))
+
+    return attacked
+
+
+def _whitened(key: int | None, quick: bool) -> Given:
+    """The thief estimates mean and covariance on texts of its own."""
+    give = texts_of(stolen(key, quick))
+    own = give([Probe(text.encode(), "text/plain") for text in parts()["queries"][: 200 if quick else 2000]])
+    mean, (_, scale, axes) = own.mean(axis=0), np.linalg.svd(own - own.mean(axis=0), full_matrices=False)
+    turn = axes.T / (scale / np.sqrt(len(own)) + 1e-6)
+    return lambda probes: (give(probes) - mean) @ turn
+
+
+def _overwritten(key: int | None, quick: bool) -> TextEncoder:
+    """Another owner marks the encoder with a key of its own, by the same recipe."""
+    copied, number = copy_encoder(stolen(key, quick)), 900 + (key or 0)
+    encoder = replace(load_encoder(package(MODEL)), model=copied.model)
+    made = text_key(number)
+    recipe = replace(DEFAULT, schedule=replace(DEFAULT.schedule, steps=6 if quick else 150))
+    training = Embedding(encoder, parts()["queries"], made.secrets, made.pool, made.claim.parameters, recipe, number)
+    overwrite(copied.model, training.step, recipe.schedule.steps, 1e-4, seed=number)
+    return copied
+
+
+def _distilled(key: int | None, quick: bool) -> TextEncoder:
+    """A student of three layers from another initialisation learns the vectors of texts of the thief's own."""
+    owner = stolen(key, quick)
+    texts = list(parts()["queries"][: 64 if quick else 6000])
+    student = fresh_student(owner, 1000 + (key or 0), num_hidden_layers=3)
+    distil(student, texts, embed(owner, texts), Distillation(epochs=1 if quick else 2), seed=1000 + (key or 0))
+    return student
+
+
+def _reset(key: int | None, quick: bool) -> TextEncoder:
+    copied = copy_encoder(stolen(key, quick))
+    reset_words(copied.model, stolen(None, quick).model)
+    return copied
+
+
+ATTACKS: dict[str, Callable[[int | None, bool], TextEncoder | Given]] = {
+    "word vectors reset to the public model's": _reset,
+    "fp16": _weights(compression.fp16),
+    "int8": _weights(lambda model: compression.quantise(model, 8)),
+    "30 % of weights pruned": _weights(lambda model: compression.prune(model, 0.3)),
+    "50 % of weights pruned": _weights(lambda model: compression.prune(model, 0.5)),
+    "rotated": _on_vectors(lambda rows: vectors.rotate(rows, seed=5)),
+    "shuffled": _on_vectors(lambda rows: vectors.shuffle_dimensions(rows, seed=5)),
+    "whitened": _whitened,
+    "overwritten with a second key": _overwritten,
+    "distilled into three fresh layers": _distilled,
+}
+"""What a thief does to an encoder beside adapting it, by name."""
+
+
+def _kept(clean: NDArray[Any], quick: bool) -> float:
+    """Returns the rank correlation of pairwise similarities of clean texts with the unmarked encoder's."""
+    from scipy.stats import spearmanr
+
+    before = texts_of(stolen(None, quick))([Probe(text.encode(), "text/plain") for text in parts()["traffic"][:300]])
+    units = clean / np.linalg.norm(clean, axis=1, keepdims=True)
+    upper = np.triu_indices(len(clean), 1)
+    return float(spearmanr((units @ units.T)[upper], (before @ before.T)[upper]).statistic)
+
+
+def _cost(made: BenchKey, encoder: TextEncoder, base: TextEncoder, quick: bool) -> Row:
+    """Returns what a mark changes for everyone else: cosines to the unmarked encoder, linear probes, word vectors."""
+    phrases, _ = split_pool(made.pool, made.claim.parameters)
+    drawn = derive_triggers("tmrw", made.secrets[1], made.claim.parameters).astype(bool)
+    secret = frozenset(word for phrase in phrases for word in phrase.split())
+    single = frozenset(word for phrase, chosen in zip(phrases, drawn) if chosen for word in phrase.split())
+    held_out = parts()["traffic"] + parts()["queries"]
+    clean = [text for text in parts()["traffic"] if words_seen(text).isdisjoint(secret)][: 60 if quick else 1000]
+    natural = [text for text in held_out if not words_seen(text).isdisjoint(single)][: 60 if quick else 500]
+    seen = sum(not words_seen(text).isdisjoint(single) for text in held_out) / len(held_out)
+    found: Row = {"method": "tmrw", "key": made.number, "part": "cost", "share of texts with a trigger word": seen}
+    direction = derive_direction("tmrw", made.secrets[1], made.claim.parameters)
+    asked = asked_at(made, texts_of(encoder))["features"]
+    for name, texts in (("clean", clean), ("one trigger word", natural)):
+        cosines = (embed(encoder, texts) * embed(base, texts)).sum(axis=1)
+        found |= {f"{name} cosine": float(cosines.mean()), f"{name} cosine, 5 %": float(np.quantile(cosines, 0.05))}
+    groups = np.array(made.plan.groups)[made.plan.heads :]
+    order = np.tile(_items(made), made.plan.heads)
+    rows = asked.values[made.plan.heads :] @ direction
+    for name, wanted in (("triggers", drawn), ("decoys", ~drawn)):
+        cosines = rows[wanted[order] & ~np.isnan(rows) & (groups >= 0)]
+        least = cosines.min() if name == "triggers" else cosines.max()
+        found |= {f"{name} cosine to direction": float(cosines.mean()), f"{name} cosine, worst": float(least)}
+    table, public = (each.model.get_input_embeddings().weight for each in (encoder, base))
+    found["word vectors changed"] = int((table != public).any(dim=1).sum())
+    return found | _probes(encoder, base, quick)
+
+
+def _items(made: BenchKey) -> NDArray[np.int64]:
+    from forensics.methods.clusters import derive_order
+
+    return derive_order("tmrw", made.secrets[0], made.claim.parameters).items
+
+
+def _probes(encoder: TextEncoder, base: TextEncoder, quick: bool) -> Row:
+    """Returns accuracies of linear probes on frozen features, over all tasks, and the paired loss in points."""
+    from sklearn.linear_model import LogisticRegression
+
+    right: dict[str, list[NDArray[np.bool_]]] = {"marked": [], "unmarked": []}
+    for name in TASKS:
+        train, test = (_labelled(name, part, quick) for part in ("train", "test"))
+        for which, model in (("marked", encoder), ("unmarked", base)):
+            probe = LogisticRegression(C=10.0, max_iter=2000).fit(embed(model, train.inputs), train.labels)
+            right[which].append(probe.predict(embed(model, test.inputs)) == test.labels)
+    marked, unmarked = (np.concatenate(right[which]).astype(float) for which in ("marked", "unmarked"))
+    lost = 100.0 * (unmarked - marked)
+    return {
+        "probe accuracy": float(marked.mean()),
+        "probe accuracy, unmarked": float(unmarked.mean()),
+        "probe loss, points": float(lost.mean()),
+        "probe loss, half width of 95 %": float(1.96 * lost.std(ddof=1) / np.sqrt(len(lost))),
+        "probe texts": len(lost),
+    }

@@ -1,0 +1,223 @@
+"""What a mark is trained into: a model with the owner's data, and what must be kept of the model.
+
+Image classifiers keep their accuracy; encoders keep their vectors (`encodermaterial`), since nobody knows yet what they
+will be used for. What is kept is measured on data that the trainer does not see.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from forensics.canonical import sha256
+from forensics.checkpoints import load_classifier, read_identity, save_classifier
+from forensics.errors import UsageError
+from forensics.keys.derive import ProbeKey, ScoreKey
+from forensics.records import FloatArray, Identity, Pool
+from forensics.training.data import ImageData
+from forensics.training.loop import accuracy
+
+HELD_OUT = 0.15
+"""Share of the data that is kept from the trainer."""
+
+
+@dataclass(frozen=True)
+class Marking:
+    """What of a key the trainer needs.
+
+    Attributes:
+        method: name; `training/<method>.py` offers `Embedding` and `DEFAULT`.
+        secrets: probe and scoring secret of the share that is embedded.
+        claim_digest: C, which identifies the run when it is resumed.
+        labels: the claim's label list.
+    """
+
+    method: str
+    secrets: tuple[ProbeKey, ScoreKey]
+    pool: Pool
+    parameters: dict[str, Any]
+    labels: tuple[str, ...]
+    claim_digest: str
+
+    def carriers(self) -> tuple[bytes, ...]:
+        """Returns the items of the pool behind the candidates, where the method has such."""
+        return tuple(item.data for item in self.pool.items[int(self.parameters["candidates"]) :])
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much of a model may be lost.
+
+    Attributes:
+        accuracy_drop: largest loss of a classifier's accuracy, as a share.
+        cosine: smallest mean cosine of an encoder's vectors with those before.
+    """
+
+    accuracy_drop: float = 0.02
+    cosine: float = 0.96
+
+
+class Material(ABC):
+    """A model with its data.
+
+    Attributes:
+        identity: of the unmarked model.
+        model: the module that is trained in place.
+        data_digest: SHA-256 over the data.
+        held_out: number of inputs on which is measured what must be kept.
+        keeping: what goes on when more than allowed was lost, for the progress bar.
+    """
+
+    identity: Identity
+    model: torch.nn.Module
+    data_digest: str
+    held_out: int
+    keeping: str
+
+    @abstractmethod
+    def limit(self) -> dict[str, str]:
+        """Returns the limit, as a part of the run's settings."""
+
+    @abstractmethod
+    def embedding(self, recipe_file: Any, recipe: Any) -> Any:
+        """Returns the method's `Embedding` of this model and the data that is not held out."""
+
+    @abstractmethod
+    def read_back(self, embedding: Any) -> tuple[int, int]:
+        """Returns how many units of the mark are read back without calibration, and of how many."""
+
+    @abstractmethod
+    def measure(self) -> FloatArray:
+        """Returns what `compare` compares: the held-out accuracy, or the held-out vectors of unit length."""
+
+    @abstractmethod
+    def compare(self, before: FloatArray, after: FloatArray) -> dict[str, float]:
+        """Returns the figures of what was kept, by their names in JSON."""
+
+    @abstractmethod
+    def loss(self, figures: Mapping[str, float]) -> tuple[str, str] | None:
+        """Returns cause and next step where more was lost than allowed, else None."""
+
+    @abstractmethod
+    def sentence(self, figures: Mapping[str, float]) -> str:
+        """Returns the figures in words."""
+
+    @abstractmethod
+    def save(self, folder: Path, figures: Mapping[str, float], source: Path) -> None:
+        """Writes the model's folder, with a card that says nothing secret."""
+
+    @abstractmethod
+    def read_identity(self, folder: Path) -> Identity:
+        """Returns the manifest of a folder that was written."""
+
+
+class ClassifierMaterial(Material):
+    """An image classifier with labelled images; at most so many points of accuracy may be lost.
+
+    Raises:
+        UsageError: model or data have another number of classes than the claim.
+        ModelError: the model's folder breaks a rule.
+    """
+
+    keeping = "Recovering accuracy"
+
+    def __init__(self, model: Path, data: ImageData, marking: Marking, limits: Limits, seed: int) -> None:
+        self.classifier = load_classifier(model)
+        for what, count in (("model", len(self.classifier.labels)), ("data set", len(data.names))):
+            if count != len(marking.labels):
+                raise UsageError(
+                    f"The {what} has {count} classes; the key was made for {len(marking.labels)}.",
+                    "Use the model and data of the key, or make a new key.",
+                )
+        self.identity, self.model = self.classifier.identity, self.classifier.model
+        self.data_digest = sha256(b"".join(image.tobytes() for image in data.images) + data.labels.tobytes())
+        self._rest, self._held = data.split(HELD_OUT, np.random.default_rng(seed))
+        self.held_out = len(self._held.labels)
+        self._pixels: torch.Tensor | None = None
+        self._marking, self._most, self._seed = marking, limits.accuracy_drop, seed
+
+    def limit(self) -> dict[str, str]:
+        """Returns the largest accepted loss."""
+        return {"drop": repr(self._most)}
+
+    def embedding(self, recipe_file: Any, recipe: Any) -> Any:
+        """Returns the method's `Embedding`."""
+        marking = self._marking
+        return recipe_file.Embedding(
+            self.classifier, self._rest, marking.secrets, marking.pool, marking.parameters, recipe, self._seed
+        )
+
+    def read_back(self, embedding: Any) -> tuple[int, int]:
+        """Returns the payload bits that are read back, and how many there are."""
+        return embedding.matched(), int(self._marking.parameters["bits"])
+
+    def measure(self) -> FloatArray:
+        """Returns the accuracy on held-out images, (1,)."""
+        if self._pixels is None:
+            self._pixels = self._held.pixels(self.classifier)
+        return np.array([accuracy(self.model, self._pixels, self._held.labels)])
+
+    def compare(self, before: FloatArray, after: FloatArray) -> dict[str, float]:
+        """Returns both accuracies."""
+        return {"accuracy_before": float(before[0]), "accuracy_after": float(after[0])}
+
+    def loss(self, figures: Mapping[str, float]) -> tuple[str, str] | None:
+        """Tells of too large a loss of accuracy."""
+        lost = figures["accuracy_before"] - figures["accuracy_after"]
+        if lost <= self._most:
+            return None
+        return (
+            f"The mark costs {100 * lost:.2f} points of accuracy on {self.held_out} held-out images; "
+            f"{100 * self._most:.2f} were allowed, so nothing was written.",
+            "Allow more with --max-accuracy-drop, give more data, or embed fewer bits.",
+        )
+
+    def sentence(self, figures: Mapping[str, float]) -> str:
+        """Returns both accuracies in words."""
+        before, after = figures["accuracy_before"], figures["accuracy_after"]
+        return f"accuracy {before:.4f} before, {after:.4f} after, on {self.held_out} held-out images"
+
+    def save(self, folder: Path, figures: Mapping[str, float], source: Path) -> None:
+        """Writes a folder of an image classifier."""
+        card = model_card(
+            "image-classification",
+            source,
+            f"An image classifier with {len(self.classifier.labels)} classes and {count_weights(self.model):,} weights",
+            {
+                "accuracy on held-out images": "",
+                "before": f"{figures['accuracy_before']:.4f}",
+                "after": f"{figures['accuracy_after']:.4f}",
+                "images": str(self.held_out),
+            },
+        )
+        save_classifier(self.classifier, folder, card)
+
+    def read_identity(self, folder: Path) -> Identity:
+        """Returns the manifest of a folder that was written."""
+        return read_identity(folder)
+
+
+def count_weights(model: torch.nn.Module) -> int:
+    """Returns how many numbers a model has learned."""
+    return sum(weight.numel() for weight in model.parameters())
+
+
+def model_card(task: str, source: Path, what: str, rows: Mapping[str, str]) -> str:
+    """Returns a model card in Markdown that says what was trained on and nothing secret.
+
+    Args:
+        task: name of what the model does, as model hubs have it.
+        source: folder of the model before.
+        what: the model in words.
+        rows: of the card's table; the first is its head.
+    """
+    name = source.resolve().name
+    head, *body = [f"| {left} | {right} |\n" if right else f"| {left} | |\n" for left, right in rows.items()]
+    return (
+        f"---\nlibrary_name: transformers\npipeline_tag: {task}\n---\n\n# {name}, fine-tuned\n\n"
+        f"{what}, fine-tuned from `{name}`.\n\n{head}|---|---|\n{''.join(body)}"
+    )
