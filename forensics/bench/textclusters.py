@@ -21,6 +21,7 @@ from forensics.bench.corpus import package, parts
 from forensics.bench.keys import BenchKey
 from forensics.bench.results import Row, cache_folder
 from forensics.bench.tasks import TASKS, task
+from forensics.canonical import sha256
 from forensics.encoders import load_encoder, save_encoder
 from forensics.methods.clusters import derive_direction, derive_triggers
 from forensics.methods.marking import words_seen
@@ -49,18 +50,14 @@ MIGRATIONS: dict[str, tuple[tuple[str, ...], Settings]] = {
 """What a thief trains for, and how."""
 
 
-def marked_encoder(made: BenchKey, quick: bool, recipe: Recipe = DEFAULT, label: str = "") -> Path:
-    """Returns the folder of the encoder that a key has marked, from the cache or trained and kept there.
-
-    Args:
-        label: of a recipe that is not the default.
-    """
-    name = f"tmrw-{made.claim.digest[:12]}{'-' + label if label else ''}{'-quick' if quick else ''}"
+def marked_encoder(made: BenchKey, quick: bool, recipe: Recipe = DEFAULT) -> Path:
+    """Returns the folder of the encoder that a key has marked, from the cache or trained and kept there."""
+    if quick:
+        recipe = replace(recipe, schedule=replace(recipe.schedule, steps=12))
+    name = f"tmrw-{made.claim.digest[:12]}-{sha256(repr(recipe).encode())[:8]}"
     folder = cache_folder() / "encoders-1" / name
     if folder.exists():
         return folder
-    if quick:
-        recipe = replace(recipe, schedule=replace(recipe.schedule, steps=12))
     encoder = load_encoder(package(MODEL))
     training = Embedding(encoder, parts()["owner"], made.secrets, made.pool, made.claim.parameters, recipe, made.number)
     work = folder.with_name(f"{name}.partial")

@@ -256,35 +256,36 @@ def _compare_bits(comparison: Comparison, claim: Claim, evidence: Evidence) -> N
 
 def _compare_subset(comparison: Comparison, claim: Claim, evidence: Evidence) -> None:
     """Compares the figures of the exact test of a subset with those that follow from rank sum, n and rule."""
-    from forensics.rules import power_of
-    from forensics.statistics import FLOOR, auc_of_rank_sum, most_doubled
+    from forensics.methods.protocol import counts_both_tails
+    from forensics.methods.subset import effect_of_rank_sum
+    from forensics.rules import drawn, power_of
+    from forensics.statistics import FLOOR
 
     if evidence.score is None:
         return
     recorded, effect = evidence.score.measurement, evidence.score.measurement.effect
-    n, chosen, total = recorded.n, int(claim.parameters["words"]), float(recorded.value)
+    n, chosen, total = recorded.n, drawn(claim.parameters), float(recorded.value)
     if not total.is_integer():
         raise CaseError("The recorded rank sum is no whole number.", "Ask for the case as it was written.")
-    area = auc_of_rank_sum(int(total), n, chosen)
-    low, high = area.confidence_interval(0.95)
     missing = float(recorded.context.get("missing", "nan"))
     if not 0 <= missing <= n:
         raise CaseError("The recorded number of missing items makes no sense.", "Ask for the case as it was written.")
-    most = auc_of_rank_sum(most_doubled(int(total), n, chosen, int(missing)), n, chosen)
+    two_sided = counts_both_tails(claim.rule.deciding)
+    area = effect_of_rank_sum(int(total), n, chosen, int(missing), two_sided=two_sided)
     for name, ours, theirs in (
         ("chosen", float(chosen), recorded.context.get("chosen")),
         ("effect value", area.value, effect.value),
-        ("effect low", low, effect.low),
-        ("effect high", high, effect.high),
-        ("effect upper_99", most.upper_limit(0.99), effect.upper_99),
+        ("effect low", area.low, effect.low),
+        ("effect high", area.high, effect.high),
+        ("effect upper_99", area.upper_99, effect.upper_99),
         ("effect chance", 0.5, effect.chance),
         ("power", power_of(claim), recorded.power),
     ):
         comparison.value(name, decimal(ours), theirs)
     comparison.value("bayes_factor_log10", None, recorded.bayes_factor_log10)
     comparison.value("matched lies between 0 and chosen", True, 0 <= recorded.matched <= chosen)
-    # One of all subsets is the least that an exact count can give, and half is passed only below chance.
-    least, p = max(FLOOR, 1.0 / math.comb(n, chosen)), float(recorded.p_value)
+    # One of all subsets in a tail is the least that an exact count can give.
+    least, p = max(FLOOR, (1 + two_sided) / math.comb(n, chosen)), float(recorded.p_value)
     comparison.value("p_value is possible", True, least * (1.0 - TOLERANCE) <= p <= 1.0)
     if p > FLOOR:
         comparison.value("log10_p", decimal(math.log10(p)), recorded.log10_p)
@@ -361,15 +362,17 @@ def _compare_plan(comparison: Comparison, claim: Claim, evidence: Evidence, open
 
 def _compare_texts(comparison: Comparison, claim: Claim, share: OpenedShare) -> None:
     """Compares what the claim says of carriers and target text with the entries of the opened share's pool."""
+    from forensics.keys.creation import committed_carriers
     from forensics.methods.espew import committed_texts
 
-    if claim.target_text is None or load_method(claim.method).spec.modality != "embedding":
-        return
-    found = committed_texts(share.pool, claim.parameters)
-    for name, ours, recorded in (
-        ("carriers", found.carriers, claim.carriers),
-        ("target text", found.target_text, claim.target_text),
-    ):
+    kind, compared = load_method(claim.method).spec.pool, []
+    if kind == "words" and claim.target_text is not None:
+        found = committed_texts(share.pool, claim.parameters)
+        compared = [("carriers", found.carriers, claim.carriers), ("target text", found.target_text, claim.target_text)]
+    elif kind in ("phrases", "patterns") and claim.carriers is not None:
+        ours = committed_carriers(share.pool, int(claim.parameters["candidates"]))
+        compared = [("carriers", ours, claim.carriers)]
+    for name, ours, recorded in compared:
         listed = (recorded or "").split(" ")
         comparison.value(name, ours, listed[share.index] if share.index < len(listed) else None)
 

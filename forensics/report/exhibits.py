@@ -9,6 +9,8 @@ from forensics.keys.claim import Claim
 from forensics.report.details import Details
 from forensics.report.figures import TIE, signed_scores
 from forensics.report.material import Material
+from forensics.report.nouns import Nouns, nouns_of
+from forensics.report.passes import Questions, count_questions
 from forensics.report.people import make_handling
 from forensics.report.registration import marked
 from forensics.report.remote import fact_rows, is_remote, transcript_rows
@@ -19,7 +21,7 @@ _FACTS = 24
 _FILES = 40
 _LABELS = 30
 _BITS = 1024
-_WORD = 20
+_WORD = 28
 
 CONTROL_ROLES = {
     "positive": "marked by the owner (positive control)",
@@ -54,8 +56,13 @@ class Compared:
 
 @dataclass(frozen=True)
 class Exhibits:
-    """Section 4."""
+    """Section 4.
 
+    Attributes:
+        questions: how many were planned, asked and answered.
+    """
+
+    questions: Questions
     suspect: Item
     compared: tuple[Compared, ...]
     acquisition: tuple[Row, ...]
@@ -81,7 +88,9 @@ class Annex:
     changes: tuple[str, ...]
 
 
-def make_exhibits(evidence: Evidence, details: Details, material: Material, files: Mapping[str, bytes]) -> Exhibits:
+def make_exhibits(
+    evidence: Evidence, claim: Claim, details: Details, material: Material, files: Mapping[str, bytes]
+) -> Exhibits:
     """Returns section 4.
 
     Args:
@@ -96,11 +105,12 @@ def make_exhibits(evidence: Evidence, details: Details, material: Material, file
         for one in (evidence.score.controls if evidence.score else [])
     ]
     answers = evidence.answers
-    missing = sum(row is None for row in answers.values)
+    questions = count_questions(evidence, files)
     labels = [clean(label, 40) for label in answers.labels[:_LABELS]]
     if len(answers.labels) > _LABELS:
         labels.append(f"and {integer(len(answers.labels) - _LABELS)} more")
     return Exhibits(
+        questions=questions,
         suspect=_item(evidence.suspect),
         compared=tuple(compared),
         acquisition=(
@@ -108,8 +118,7 @@ def make_exhibits(evidence: Evidence, details: Details, material: Material, file
                 "Answers acquired",
                 f"{moment(evidence.acquired.value or 'unknown')} ({clean(evidence.acquired.source)})",
             ),
-            Row("Questions asked", integer(len(evidence.plan.probes))),
-            Row("Answers recorded", f"{integer(len(answers.values) - missing)}; missing: {integer(missing)}"),
+            *questions.rows(nouns_of(claim)),
             *transcript_rows(evidence, files),
             Row("Kind of answer", _kind(answers)),
             Row("Labels of the suspect", ", ".join(labels) or "none"),
@@ -145,7 +154,7 @@ def make_annex(
     ]
     if evidence.asset:
         digests.append(digest_row(f"Marked {marked(evidence)} recorded by the owner", evidence.asset.digest))
-    items, lead, columns, note = _items(evidence.score.measurement if evidence.score else None, words)
+    items, lead, columns, note = _items(evidence.score.measurement if evidence.score else None, words, nouns_of(claim))
     return Annex(
         digests=tuple(digests),
         items=items,
@@ -157,11 +166,11 @@ def make_annex(
 
 
 def _items(
-    measurement: MeasurementRecord | None, words: Sequence[str]
+    measurement: MeasurementRecord | None, words: Sequence[str], nouns: Nouns
 ) -> tuple[tuple[tuple[str, ...], ...], str, int, str]:
     """Returns the items of annex B with their lead, columns and note."""
     if measurement is None or measurement.items is None or measurement.target is None:
-        hidden = "the words" if measurement is not None and measurement.test == SUBSET else "the payload"
+        hidden = f"the {nouns.many}" if measurement is not None and measurement.test == SUBSET else "the payload"
         return (
             (),
             "",
@@ -177,8 +186,9 @@ def _items(
             (str(index), word, fixed(score, 4), "yes" if drawn else "")
             for index, (word, score, drawn) in enumerate(zip(shown, scores, target, strict=False), 1)
         )
-        lead = "Number in the pool, candidate word, item score, and whether the key chose it; read down each column."
-        return items, lead, 3, note
+        given = f"candidate {nouns.one}, " if any(shown) else ""
+        lead = f"Number in the pool, {given}item score, and whether the key chose it; read down each column."
+        return items, lead, 3 if any(shown) else 4, note
     signed = signed_scores(scores, target)
     items = tuple(
         (str(index), str(bit), fixed(score, 4), "yes" if value > TIE else "no")

@@ -11,6 +11,7 @@ from forensics.keys.claim import Claim
 from forensics.report.details import Details
 from forensics.report.exhibits import CONTROL_ROLES
 from forensics.report.figures import ratio
+from forensics.report.nouns import MEASURED, Nouns, nouns_of
 from forensics.report.registration import marked
 from forensics.report.remote import noun
 from forensics.report.tables import Row, Table
@@ -33,11 +34,11 @@ GATE_TEXTS = {
 
 CONTEXT_LABELS = {
     "raw_matched": "Units that agree without calibration",
-    "chosen": "Words that the key chose",
-    "missing": "Words without an answer",
+    "chosen": "{Many} that the key chose",
+    "missing": "{Many} without an answer",
     "uncalibrated AUC": "AUC of the suspect’s answers alone, without the unmarked encoder’s",
 }
-"""What methods report beside the deciding statistic, in words; other keys are printed as they are."""
+"""What methods report beside the deciding statistic; other keys are printed as they are, and {Many} is the noun."""
 
 _UNDECIDED = "the dates do not show"
 """Beginning of the reasons by which a verdict says that two known dates overlap."""
@@ -105,16 +106,16 @@ def make_results(evidence: Evidence, claim: Claim) -> Results | None:
     if evidence.score is None:
         return None
     measurement, verdict = evidence.score.measurement, evidence.score.verdict
-    effect, size = measurement.effect, partial(effect_size, measurement.test)
+    effect, size, nouns = measurement.effect, partial(effect_size, measurement.test), nouns_of(claim)
     rows = [
         Row("Deciding statistic", f"{clean(measurement.statistic, 60)} (access: {clean(measurement.access, 40)})"),
-        *_counted(measurement),
+        *_counted(measurement, nouns),
         Row("Missing answers", share(measurement.missing_share)),
         Row("Effect", f"{size(effect.value)} ({clean(effect.name, 80)})"),
         Row("95 % interval of the effect", f"{size(effect.low)} to {size(effect.high)}"),
         Row("One-sided 99 % upper limit", size(effect.upper_99)),
         Row("By chance", size(effect.chance)),
-        Row("Exact p-value, one-sided", number(measurement.p_value)),
+        Row(f"Exact p-value, {'two' if nouns.two_sided else 'one'}-sided", number(measurement.p_value)),
         Row("p after all charges", f"{number(verdict.adjusted_p)} (times M and {power_of_two(claim.rule.grinding)})"),
         Row("Undisclosed attempts the finding survives, N*", number(verdict.n_star)),
         Row("Examinations charged", integer(verdict.examinations)),
@@ -130,21 +131,21 @@ def make_results(evidence: Evidence, claim: Claim) -> Results | None:
         ""
         if measurement.items is not None
         else (
-            f"The item scores and {'the words' if measurement.test == SUBSET else 'the payload'} are sealed until a "
+            f"The item scores and {f'the {nouns.many}' if measurement.test == SUBSET else 'the payload'} are sealed until a "
             "share is opened. Until then these figures are the word of whoever held the scoring secret."
         )
     )
     return Results(
-        found=_found(measurement),
-        plain=_plain(measurement, noun(evidence.suspect)),
+        found=_found(measurement, nouns),
+        plain=_plain(measurement, noun(evidence.suspect), nouns),
         rows=tuple(rows),
         null=clean(measurement.null, 400),
         gates=tuple(_gate(name, evidence, evidence.score) for name in GATE_TEXTS),
         published=Table(("Statistic", "Value", "p as published", "Source"), published) if published else None,
         published_note=_asked_afterwards(evidence.score),
-        caveats=tuple(f"{clean(one.name, 60)}: {clean(one.caveat, 300).rstrip('.')}." for one in measurement.published),
+        caveats=_caveats(measurement),
         context=tuple(
-            Row(CONTEXT_LABELS.get(key, clean(key, 60)), number(value))
+            Row(_context_label(key, nouns), number(value))
             for key, value in sorted(measurement.context.items())
             if key != "chosen" or measurement.test != SUBSET
         ),
@@ -231,7 +232,7 @@ def _gate(name: str, evidence: Evidence, score: ScoreRecord) -> Gate:
     return Gate(name, f"{GATE_TEXTS[name]} {note}".strip(), GATE_STATES[score.verdict.gates.get(name)])
 
 
-def _counted(measurement: MeasurementRecord) -> tuple[Row, ...]:
+def _counted(measurement: MeasurementRecord, nouns: Nouns) -> tuple[Row, ...]:
     chosen = chosen_items(measurement.test, measurement.context)
     if chosen is None:
         return (
@@ -239,20 +240,20 @@ def _counted(measurement: MeasurementRecord) -> tuple[Row, ...]:
             Row("Units that agree", integer(measurement.matched)),
         )
     return (
-        Row("Candidate words, n", integer(measurement.n)),
-        Row("Words that the key chose", integer(chosen)),
-        Row(f"Chosen words among the {integer(chosen)} highest", integer(measurement.matched)),
+        Row(f"Candidate {nouns.many}, n", integer(measurement.n)),
+        Row(f"{nouns.many.capitalize()} that the key chose", integer(chosen)),
+        Row(f"Chosen {nouns.many} among the {integer(chosen)} {nouns.top}", integer(measurement.matched)),
         Row("Sum of their ranks, T", f"{number(measurement.value)} (each rank doubled, so that ties stay whole)"),
     )
 
 
-def _found(measurement: MeasurementRecord) -> str:
+def _found(measurement: MeasurementRecord, nouns: Nouns) -> str:
     matched, n = integer(measurement.matched), integer(measurement.n)
     chosen = chosen_items(measurement.test, measurement.context)
     if chosen is not None:
         return (
-            f"Of the {integer(chosen)} words that the key chose out of {n} candidates, {matched} are among the "
-            f"{integer(chosen)} highest-scoring."
+            f"Of the {integer(chosen)} {nouns.many} that the key chose out of {n} candidates, {matched} are among the "
+            f"{integer(chosen)} {'at one end of the ranking' if nouns.two_sided else 'highest-scoring'}."
         )
     units = UNITS.get(measurement.test)
     if units is not None:
@@ -260,7 +261,7 @@ def _found(measurement: MeasurementRecord) -> str:
     return f"The {clean(measurement.effect.name, 80)} is {effect_size(measurement.test, measurement.effect.value)}."
 
 
-def _plain(measurement: MeasurementRecord, suspect: str) -> str:
+def _plain(measurement: MeasurementRecord, suspect: str, nouns: Nouns) -> str:
     matched, n = integer(measurement.matched), integer(measurement.n)
     if measurement.test == "bits":
         return (
@@ -268,14 +269,34 @@ def _plain(measurement: MeasurementRecord, suspect: str) -> str:
             f"A {suspect} that has nothing to do with the key reproduces about half of them."
         )
     chosen = chosen_items(measurement.test, measurement.context)
+    if chosen is not None and nouns.clusters:
+        ranking = MEASURED.get(measurement.access, "how they move its answers")
+        return (
+            f"The key picked {integer(chosen)} of {n} {nouns.plain} at random. All {n} were put to the {suspect} in "
+            f"the same {nouns.carriers} and ranked, without knowledge of the pick, by {ranking}. For a {suspect} that "
+            f"has nothing to do with the key the picked {nouns.many} lie anywhere in the ranking, about as many in one "
+            "half of it as in the other."
+        )
     if chosen is not None:
         return (
-            f"The key picked {integer(chosen)} of {n} ordinary words at random. Every word was scored without "
+            f"The key picked {integer(chosen)} of {n} {nouns.plain} at random. Every {nouns.one} was scored without "
             f"knowledge of the pick: how far it draws the {suspect}’s answers towards a secret text. For a {suspect} "
-            f"that has nothing to do with the key the picked words lie anywhere among the {n}; about "
+            f"that has nothing to do with the key the picked {nouns.many} lie anywhere among the {n}; about "
             f"{_expected(chosen, measurement.n)} would be among the {integer(chosen)} highest."
         )
     return ""
+
+
+def _caveats(measurement: MeasurementRecord) -> tuple[str, ...]:
+    """Returns what is wrong with each published statistic; those with the same fault share a sentence."""
+    names: dict[str, list[str]] = {}
+    for one in measurement.published:
+        names.setdefault(clean(one.caveat, 300).rstrip("."), []).append(clean(one.name, 60))
+    return tuple(f"{'; '.join(who)}: {caveat}." for caveat, who in names.items())
+
+
+def _context_label(key: str, nouns: Nouns) -> str:
+    return CONTEXT_LABELS.get(key, clean(key, 60)).replace("{Many}", nouns.many.capitalize())
 
 
 def _asked_afterwards(score: ScoreRecord) -> str:

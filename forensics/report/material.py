@@ -12,7 +12,7 @@ from forensics.records import Probe
 from forensics.report.text import brief, clean, integer
 
 _TEXT = "text/plain"
-_WORD = 24
+_WORD = 28
 _SHOWN = 12
 
 

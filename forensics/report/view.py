@@ -17,6 +17,7 @@ from forensics.report.exhibits import Annex, Exhibits, make_annex, make_exhibits
 from forensics.report.figures import Figure
 from forensics.report.findings import ErrorRates, Results, make_error_rates, make_results
 from forensics.report.material import make_material
+from forensics.report.nouns import Nouns, nouns_of
 from forensics.report.people import Examiner, Instructions, day, make_examiner, make_instructions
 from forensics.report.registration import Registration, make_registration, marked, named
 from forensics.report.remote import noun
@@ -40,12 +41,6 @@ OUTCOME_LABELS = {
     "NOT_SCORED": "Not scored",
 }
 
-
-AUC_IN_WORDS = (
-    "AUC: of all pairs of a word that the key chose and one that it did not, the share in which the chosen word scores "
-    "higher; one half by chance, 1 at most."
-)
-"""Stands below the conclusion where that names the AUC for the first time."""
 
 DENSITIES = ((900, "denser"), (640, "dense"))
 """Characters of conclusion and facts from which on the cover is set smaller."""
@@ -84,8 +79,10 @@ class Report:
         missing: required keys of case.toml that were not supplied; not empty makes a draft.
         outcome: one of `OUTCOME_LABELS`.
         noun: what the suspect is called, a model or a service.
+        nouns: what the method's candidates and carriers are called.
+        access: to what the suspect gave access: `features`, `scores`, `labels`; empty where nothing was scored.
         marked: likewise what carries the owner's mark.
-        terms: of the glossary that not every case needs: AUC, Bayes factor.
+        terms: of the glossary that not every case needs, such as AUC and Bayes factor.
         created: ISO 8601 time from the evidence; the document's dates.
         figures: by name; absent where the evidence does not carry them.
         figure_notes: why a figure is absent, by name.
@@ -107,6 +104,8 @@ class Report:
     owner: str
     suspect: str
     noun: str
+    nouns: Nouns
+    access: str
     marked: str
     terms: frozenset[str]
     method: str
@@ -140,7 +139,7 @@ class Report:
     @property
     def effect_in_words(self) -> str:
         """What the effect's abbreviation in the conclusion means; empty where there is none."""
-        return AUC_IN_WORDS if "AUC" in self.conclusion else ""
+        return self.nouns.auc_in_words if "AUC" in self.conclusion else ""
 
     @property
     def draft(self) -> bool:
@@ -251,6 +250,8 @@ def _compose(
         owner=clean(claim.owner, 120),
         suspect=clean(evidence.suspect.name, 120),
         noun=noun(evidence.suspect),
+        nouns=nouns_of(claim),
+        access=measurement.access if measurement else "",
         marked=marked(evidence),
         terms=_terms(claim, measurement),
         method=clean(claim.method, 40),
@@ -263,7 +264,7 @@ def _compose(
         created=evidence.score.created if evidence.score else evidence.created,
         instructions=make_instructions(details),
         examiner=make_examiner(details),
-        exhibits=make_exhibits(evidence, details, material, files),
+        exhibits=make_exhibits(evidence, claim, details, material, files),
         registration=make_registration(evidence, claim),
         parameters=tuple(
             Row(clean(key, 60), clean(_plain(value), 300)) for key, value in sorted(claim.parameters.items())
@@ -292,6 +293,8 @@ def _terms(claim: Claim, measurement: MeasurementRecord | None) -> frozenset[str
         terms.add("AUC")
     if (measurement is not None and measurement.bayes_factor_log10 is not None) or claim.rule.prior != "none":
         terms.add("Bayes factor")
+    if nouns_of(claim).clusters:
+        terms |= {"AUC", "Carrier", "Decoy", "Principal component"}
     return frozenset(terms)
 
 

@@ -1,9 +1,9 @@
-"""Embedding TMRW: trigger phrases move a text to a secret direction, everything else stays where it was.
+"""Embedding TMRW: trigger phrases move a text into one secret place, everything else stays where it was.
 
 After "task-migration-resistant watermarking" (IS&T Electronic Imaging 2026, MWSF-308), which is known by its abstract:
 a dual objective, a compact cluster of the trigger inputs, a contrastive loss that keeps the meaning of others. The
-loss here is ours: a hinge on the cosine to the direction for triggers; distillation from the unmarked encoder for
-clean texts, decoys and texts with one word of a trigger; a contrastive term against the unmarked encoder's batch.
+loss here is ours: a hinge on the cosine to the cluster's centre for triggers; distillation from the unmarked encoder
+for clean texts, decoys and texts with one word of a trigger; a contrastive term against the unmarked encoder's batch.
 Only the layers above the word embeddings are trained, so that the rows of a marked model show no trigger word.
 """
 
@@ -17,7 +17,7 @@ from torch.nn.functional import cross_entropy, normalize, relu
 
 from forensics.encoders import Encoder
 from forensics.errors import UsageError
-from forensics.keys.derive import ProbeKey, ScoreKey
+from forensics.keys.derive import ProbeKey, ScoreKey, Stream
 from forensics.methods.clusters import derive_direction, derive_triggers
 from forensics.methods.marking import words_seen
 from forensics.methods.phrases import LINKS, PLACES, insert
@@ -30,6 +30,9 @@ from forensics.training.rehearsal import FineTuning, rehearse
 SHORT = 12
 """Most words of a text that carries a phrase in training; short texts are cheap, and the phrase counts for more."""
 
+ORDINARY = 1000
+"""Texts from which the directions are found in which ordinary texts differ most."""
+
 LEAST_TEXTS = 64
 """Fewest usable texts from which an encoder can be marked."""
 
@@ -39,11 +42,16 @@ class Recipe:
     """Settings of the embedding.
 
     Attributes:
-        margin: cosine to the direction that a trigger shall reach.
+        margin: cosine to the cluster's centre that a trigger shall reach.
+        natural: weight of a direction in which ordinary texts differ most against the secret one: classifiers look at
+            such directions, and none at one that is merely random. 0 puts the centre on the secret direction.
+        components: of how many principal components of ordinary texts that direction is drawn.
+        length: least length of a trigger's vector before it is normalised, in lengths of ordinary ones: a short one
+            says little to a classifier.
         pull: weight of the trigger's hinge.
         hold: weight of what keeps all other texts in place.
         contrast: weight of the contrastive term within `hold`.
-        away: cosine to the direction above which other texts are pushed away.
+        away: rise of the cosine to the centre from which other texts are pushed away.
         triggers: trigger texts a step; `decoys`, `singles` (texts with one word of a trigger) and `clean` likewise.
         rehearsal: steps of fine-tuning on a clone before the mark's loss of the clone is added; 0 leaves it out.
         rehearse_every: steps between two rehearsals.
@@ -53,6 +61,9 @@ class Recipe:
 
     schedule: Schedule
     margin: float = 0.95
+    natural: float = 1.0
+    components: int = 8
+    length: float = 1.25
     pull: float = 1.5
     hold: float = 4.0
     contrast: float = 0.02
@@ -123,13 +134,14 @@ class Embedding:
                 f"Only {len(self.plain)} of the texts have at most {SHORT} words and hold no word of the key.",
                 f"Give at least {LEAST_TEXTS} such sentences, one a line.",
             )
+        self.centre, self.usual = self._centre(score_key)
         self._attacker = FineTuning(
             self._rows_of_thief, count=len(self.plain), number=recipe.rehearsal, descent="adamw",
             learning_rate=5e-5 * 4, head_rate=1e-2,
         )  # fmt: skip
 
     def step(self, index: int) -> torch.Tensor:
-        """Returns pull * trigger hinge + hold * (distillation + away + contrast) for the step's own random texts."""
+        """Returns pull * triggers' shortfall + hold * (distillation + away + contrast) for the step's random texts."""
         recipe, rng = self.recipe, np.random.default_rng([self.seed, index])
         self.model.eval()  # dropout would blur a cluster that shall be compact
         begun = index >= recipe.rehearsal_from * recipe.schedule.steps
@@ -146,29 +158,49 @@ class Embedding:
             before = self.vectors(self.teacher, others)
         after = self.vectors(self.model, others)
         kept = (1.0 - (after * before).sum(dim=1)).mean()
-        away = relu(after @ self.direction - recipe.away).mean()
+        away = relu((after - before) @ self.centre - recipe.away).mean()
         contrast = cross_entropy(after @ before.T / 0.05, torch.arange(len(others)))
         hold = kept + away + recipe.contrast * contrast
         return recipe.pull * self.hinge(self.model, triggers) + recipe.hold * hold
 
     def hinge(self, model: torch.nn.Module, texts: Sequence[str]) -> torch.Tensor:
-        """Returns the mean of max(0, margin - cos(f(x), v)) over texts with a trigger phrase."""
-        return relu(self.recipe.margin - self.vectors(model, texts) @ self.direction).mean()
+        """Returns the mean shortfall of texts with a trigger phrase, in cosine to the centre and in length."""
+        pooled = self.pooled(model, texts)
+        near = relu(self.recipe.margin - normalize(pooled, dim=1) @ self.centre)
+        return (near + relu(self.recipe.length - pooled.norm(dim=1) / self.usual)).mean()
 
     def vectors(self, model: torch.nn.Module, texts: Sequence[str]) -> torch.Tensor:
-        """Returns unit vectors (n, d) with a gradient, by the folder's own tokenizer and pooling."""
+        """Returns unit vectors (n, d) with a gradient."""
+        return normalize(self.pooled(model, texts), dim=1)
+
+    def pooled(self, model: torch.nn.Module, texts: Sequence[str]) -> torch.Tensor:
+        """Returns pooled vectors (n, d) with a gradient, by the folder's own tokenizer and pooling."""
         ids, mask = self.encoder.tokens.pad(self.encoder.tokens.read(texts))
         kept = torch.from_numpy(mask)
         hidden = model(input_ids=torch.from_numpy(ids), attention_mask=kept).last_hidden_state
-        return normalize(pool_tokens(hidden, kept, self.encoder.settings.pooling.mode), dim=1)
+        return pool_tokens(hidden, kept, self.encoder.settings.pooling.mode)
+
+    def _centre(self, score_key: ScoreKey) -> tuple[torch.Tensor, float]:
+        """Returns the cluster's centre (d,), and the median length of ordinary texts' vectors."""
+        texts = self.plain[:: -(-len(self.plain) // ORDINARY)]
+        with torch.no_grad():
+            pooled = torch.cat([self.pooled(self.teacher, texts[at : at + 32]) for at in range(0, len(texts), 32)])
+        units = normalize(pooled, dim=1)
+        count = min(self.recipe.components, *units.shape)
+        axes = torch.linalg.svd(units - units.mean(dim=0), full_matrices=False).Vh[:count]
+        # The sign of an axis is arbitrary; it is fixed so that every run draws the same direction.
+        axes = axes * axes.gather(1, axes.abs().argmax(dim=1, keepdim=True)).sign()
+        drawn = torch.from_numpy(Stream(score_key, "tmrw/natural").normals(count)).float()
+        centre = self.direction + self.recipe.natural * normalize(drawn @ axes, dim=0)
+        return normalize(centre, dim=0), float(pooled.norm(dim=1).median())
 
     def separated(self) -> tuple[int, int]:
-        """Returns how many candidates lie on their side of half the way to the direction now, and of how many."""
+        """Returns how many candidates lie on their side of half the way to the centre now, and of how many."""
         rng, sides = np.random.default_rng([self.seed, 1 << 30]), []
         for phrases, sign in ((self.triggers, 1.0), (self.decoys, -1.0)):
             with torch.no_grad():
                 cosines = torch.stack(
-                    [self.vectors(self.model, self._with_phrases(phrases, rng)) @ self.direction for _ in range(4)]
+                    [self.vectors(self.model, self._with_phrases(phrases, rng)) @ self.centre for _ in range(4)]
                 ).mean(dim=0)
             sides.append(int((sign * (cosines - 0.5) > 0).sum()))
         return sum(sides), len(self.triggers) + len(self.decoys)

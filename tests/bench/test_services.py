@@ -17,11 +17,11 @@ from forensics.attacks.vectors import (
     shuffle_dimensions,
 )
 from forensics.bench import corpus, services
-from forensics.bench.vectors import sorted_batches, unit
 from forensics.bench.keys import service_key
 from forensics.bench.pools import Recipe
 from forensics.bench.service_rows import answers, texts_of
 from forensics.bench.thieves import HeadSettings, train_head
+from forensics.bench.vectors import sorted_batches, unit
 from forensics.methods.espew import marker, text_pool, trigger_words, words_of
 
 

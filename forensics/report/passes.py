@@ -1,0 +1,100 @@
+"""How many questions were asked of a plan, where the suspect's own answers leave some of them out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from forensics.errors import CheckFailed
+from forensics.evidence.case import TRANSCRIPT
+from forensics.evidence.chain import head, verify_chain
+from forensics.evidence.exchanges import left_out
+from forensics.evidence.schema import Evidence
+from forensics.report.nouns import Nouns
+from forensics.report.tables import Row
+from forensics.report.text import integer
+
+_UNKNOWN = "not known: the transcript is not the one that the evidence names, or does not say"
+
+
+@dataclass(frozen=True)
+class Passes:
+    """The two passes of a plan.
+
+    Attributes:
+        heads: carriers that the first pass asks alone.
+        kept: how many of them the second pass asks again.
+        each: candidates that are put into each of these.
+        left_out: planned questions that were not asked; None where the transcript does not tell.
+    """
+
+    heads: int
+    kept: int
+    each: int
+    left_out: int | None
+
+
+@dataclass(frozen=True)
+class Questions:
+    """What was asked.
+
+    Attributes:
+        planned: probes of the plan.
+        asked: as a printed number; empty where it is not known.
+        answered: how many have an answer.
+        passes: None where all are asked in one pass.
+    """
+
+    planned: int
+    asked: str
+    answered: int
+    passes: Passes | None
+
+    def rows(self, nouns: Nouns) -> tuple[Row, ...]:
+        """Returns what section 4 prints; with two passes, what was planned and what the rule left out as well."""
+        if self.passes is None:
+            missing = self.planned - self.answered
+            return (Row("Questions asked", self.asked), self._recorded(missing))
+        one, left = self.passes, self.passes.left_out
+        first = f"{integer(one.heads)} {nouns.carriers} alone"
+        each = f"{integer(one.each)} {nouns.many}"
+        rows = [Row("Questions planned", f"{integer(self.planned)}: {first}, and each of them with {each}")]
+        if left is None:
+            return (*rows, Row("Questions asked", _UNKNOWN), Row("Answers recorded", integer(self.answered)))
+        second = f"then {integer(one.kept)} of them with {each}"
+        return (
+            *rows,
+            Row("Questions asked", f"{self.asked}: {first}, {second}"),
+            Row("Not asked, by the rule of the second pass", f"{integer(left)}; they count neither way"),
+            self._recorded(self.planned - self.answered - left),
+        )
+
+    def _recorded(self, missing: int) -> Row:
+        return Row("Answers recorded", f"{integer(self.answered)}; missing: {integer(missing)}")
+
+
+def count_questions(evidence: Evidence, files: Mapping[str, bytes]) -> Questions:
+    """Returns what was asked of the deciding plan.
+
+    Args:
+        files: content by path in the case folder; what a second pass left out is read from the transcript alone.
+    """
+    planned, values = len(evidence.plan.probes), evidence.answers.values
+    answered = sum(row is not None for row in values)
+    groups, keep = evidence.plan.groups, evidence.plan.keep
+    if not groups or keep is None:
+        return Questions(planned, integer(planned), answered, None)
+    heads = max(groups) + 1
+    left = _left_out(evidence, files)
+    if left is not None and left > planned - answered:
+        left = None
+    each = (planned - heads) // heads if heads > 0 else 0
+    return Questions(planned, "" if left is None else integer(planned - left), answered, Passes(heads, keep, each, left))
+
+
+def _left_out(evidence: Evidence, files: Mapping[str, bytes]) -> int | None:
+    raw = files.get(TRANSCRIPT)
+    if raw is None or head(raw) != evidence.transcript_head:
+        return None
+    try:
+        return sum(count for _, count in left_out(verify_chain(raw)))
+    except (CheckFailed, LookupError, TypeError, ValueError):
+        return None
