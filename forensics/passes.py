@@ -102,7 +102,9 @@ def _classes(heads: Answers, count: int) -> NDArray[np.int64]:
     """Returns a number for the class of each head, (count,)."""
     values = heads.values[:count]
     if heads.kind is AnswerKind.TEXT:
-        return np.asarray(np.unique(values.astype(str), return_inverse=True)[1], dtype=np.int64)
+        # Compared as objects: an array of fixed-width strings would drop NULs at a text's end.
+        numbers = {text: number for number, text in enumerate(dict.fromkeys(values.tolist()))}
+        return np.array([numbers[text] for text in values.tolist()], dtype=np.int64)
     if values.ndim == 1:
         return np.asarray(values, dtype=np.int64)
     if not values.shape[1]:

@@ -1,8 +1,8 @@
 """Pools of an image encoder's key: faint patterns of one kind, and held-out images that carry them (ours).
 
-A pattern is a constellation: small chequered spots at cells of a grid, drawn alike for every candidate. Which cells
-they lie in tells the patterns of a pool apart; the spots themselves are the same kind of thing everywhere, so that a
-small network learns to see them once. All is drawn before the key exists and knows no arm.
+A pattern is a field of small squares, half of them brighter and half darker, drawn alike for every candidate. Squares
+of two pixels are what a small encoder's first layers keep best: there any half of a pool can be told from the other on
+images never seen. All is drawn before the key exists and knows no arm.
 """
 
 import random
@@ -16,13 +16,11 @@ from forensics.images import decode_image, encode_png
 from forensics.methods.patterns import NEUTRAL, stamp
 from forensics.records import Pool, PoolItem
 
-CELL, SPOTS, AMPLITUDE = 4, 8, 40
-"""Pixels a side of a cell and of its spot; spots a pattern; how far a spot's pixels go up and down."""
+SQUARE, AMPLITUDE = 2, 24
+"""Pixels a side of a square; how far its pixels go up or down."""
 
-LEAST_APART = 4
-"""Fewest cells that a pattern has and another pattern of its pool has not."""
-
-_TRIES = 200
+FEWEST_SQUARES = 64
+"""Fewer would leave patterns of one pool that are much alike."""
 
 
 def make_pattern_pools(
@@ -43,7 +41,7 @@ def make_pattern_pools(
         carriers: images a share.
 
     Raises:
-        UsageError: too few images, images of several sizes, or images too small for so many patterns.
+        UsageError: too few images, images of several sizes, or images too small for patterns.
     """
     if candidates % 2:
         raise UsageError(f"{candidates} patterns cannot be halved.", "Choose an even number.")
@@ -56,41 +54,31 @@ def make_pattern_pools(
             "Give more, or fewer shares.",
         )
     chosen = generator.sample(sorted(distinct.values()), shares * carriers)
-    height, width, channels = images[0].shape
     pools = []
     for share in range(shares):
-        patterns = draw_patterns((height, width, channels), candidates, generator)
+        patterns = [draw_pattern(images[0].shape, generator) for _ in range(candidates)]
         own = [images[row] for row in chosen[share * carriers : (share + 1) * carriers]]
         pools.append(Pool(tuple(PoolItem(encode_png(image)) for image in (*patterns, *own))))
     return tuple(pools)
 
 
-def draw_patterns(shape: tuple[int, int, int], count: int, generator: random.Random) -> tuple[NDArray[np.uint8], ...]:
-    """Draws the patterns of a pool, any two of which differ in at least `LEAST_APART` of their cells.
+def draw_pattern(shape: tuple[int, ...], generator: random.Random) -> NDArray[np.uint8]:
+    """Draws one pattern: as many squares go up as down, one left over goes up.
 
     Args:
         shape: height, width and channels of the carriers; channels are changed alike.
 
-    Returns:
-        `count` times uint8 (height, width, channels).
-
     Raises:
-        UsageError: the images have too few cells.
+        UsageError: the images are too small.
     """
-    rows, columns = shape[0] // CELL, shape[1] // CELL
-    cells = range(rows * columns)
-    found: list[frozenset[int]] = []
-    if len(cells) >= 2 * SPOTS:
-        for _ in range(_TRIES * count):
-            drawn = frozenset(generator.sample(cells, SPOTS))
-            if all(len(drawn - other) >= LEAST_APART for other in found):
-                found.append(drawn)
-            if len(found) == count:
-                return tuple(_pattern(shape, sorted(places), columns) for places in found)
-    raise UsageError(
-        f"Images of {shape[1]} x {shape[0]} pixels have {len(cells)} cells, too few for {count} patterns.",
-        "Give larger images.",
-    )
+    rows, columns = -(-shape[0] // SQUARE), -(-shape[1] // SQUARE)
+    count = rows * columns
+    if count < FEWEST_SQUARES:
+        raise UsageError(f"Images of {shape[1]} x {shape[0]} pixels are too small for patterns.", "Give larger images.")
+    field = np.full(count, AMPLITUDE, dtype=np.int64)
+    field[generator.sample(range(count), count // 2)] = -AMPLITUDE
+    large = field.reshape(rows, columns).repeat(SQUARE, axis=0).repeat(SQUARE, axis=1)[: shape[0], : shape[1]]
+    return np.repeat((NEUTRAL + large).astype(np.uint8)[:, :, None], shape[2], axis=2)
 
 
 def visibility(pool: Pool, candidates: int) -> float:
@@ -102,12 +90,3 @@ def visibility(pool: Pool, candidates: int) -> float:
             change = stamp(carrier, pattern).astype(np.float64) - carrier
             losses.append(np.mean(change * change))
     return float(10.0 * np.log10(255.0**2 / np.mean(losses)))
-
-
-def _pattern(shape: tuple[int, int, int], places: Sequence[int], columns: int) -> NDArray[np.uint8]:
-    spot = np.where(np.indices((CELL, CELL)).sum(axis=0) % 2 == 0, AMPLITUDE, -AMPLITUDE)
-    field = np.zeros(shape[:2], dtype=np.int64)
-    for place in places:
-        down, right = CELL * (place // columns), CELL * (place % columns)
-        field[down : down + CELL, right : right + CELL] = spot
-    return np.repeat((NEUTRAL + field).astype(np.uint8)[:, :, None], shape[2], axis=2)

@@ -1,5 +1,6 @@
 """Keys of the encoders bench: phrase pools and pattern pools by number, and models in memory as suspects."""
 
+import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -13,11 +14,16 @@ from forensics.acquisition import ask
 from forensics.bench.corpus import parts
 from forensics.bench.keys import BenchKey, cluster_key
 from forensics.canonical import through_decimals
+from forensics.methods.clusters import arrange, components, derive_order, derive_triggers, gram
 from forensics.phrasepools import make_phrase_pools
 from forensics.records import AnswerKind, Answers, Identity, Pool, Probe
+from forensics.statistics import midranks, subset_test
 
 TEXTS = {"candidates": 96, "carriers": 32, "asked": 16, "dimension": 384}
 """Options of the text keys."""
+
+SMALLER, DRAWS = (24, 48), 20
+"""Sizes of the parts of a pool that are tested by themselves, and how many parts of each size."""
 
 Given = Callable[[Sequence[Probe]], NDArray[Any]]
 """Maps probes to rows of numbers (n, c)."""
@@ -71,6 +77,41 @@ def asked_at(
         suspects["labels"] = Memory(logits, AnswerKind.LABELS, labels)
     plan = replace(made.plan, batch_size=512)
     return {access: ask(suspect, plan) for access, suspect in suspects.items()}
+
+
+def smaller_pools(made: BenchKey, answers: Answers, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Tests random parts of a pool, half of each triggers: what a key with fewer candidates would have given.
+
+    The parts are of one marked model: its trigger clusters were trained with the whole pool.
+    """
+    method, parameters = made.claim.method, made.claim.parameters
+    table = arrange(answers, derive_order(method, made.secrets[0], parameters), int(parameters["asked"]))
+    products = gram(table)
+    drawn = derive_triggers(method, made.secrets[1], parameters).astype(bool)
+    rows = []
+    for size in SMALLER:
+        logs = []
+        for draw in range(DRAWS):
+            random = np.random.default_rng([made.number, size, draw])
+            half = [random.choice(np.flatnonzero(side), size // 2, replace=False) for side in (drawn, ~drawn)]
+            at = np.sort(np.concatenate(half))
+            centring = np.eye(size) - 1.0 / size
+            along, _ = components(centring @ products[np.ix_(at, at)] @ centring, int(table.usable[:, at].sum()))
+            logs.append(subset_test(midranks(along), drawn[at], two_sided=True).log10_p)
+        rows.append(
+            {
+                "method": method,
+                "key": made.number,
+                "part": "pool",
+                **facts,
+                "access": answers.access,
+                "candidates": size,
+                "log10_p, median": float(np.median(logs)),
+                "log10_p, worst": float(max(logs)),
+                "log10_p, least possible": float(np.log10(2.0) - np.log10(float(math.comb(size, size // 2)))),
+            }
+        )
+    return rows
 
 
 def remembered(give: Given) -> Given:

@@ -17,6 +17,9 @@ def table(rows: Sequence[Row]) -> str:
     parts = (
         ("What is left of the mark", _survival(read)),
         ("What a mark costs", _costs([row for row in rows if row.get("part") == "cost"])),
+        ("Settings tried on development keys", _tried([row for row in rows if row.get("part") == "tried"])),
+        ("Smaller pools", _pools([row for row in rows if row.get("part") == "pool"])),
+        ("How natural the probes read", _naturalness([row for row in rows if row.get("part") == "naturalness"])),
         ("Never-marked encoders, fresh keys", _sizes([row for row in rows if row.get("part") == "size"])),
     )
     return "\n\n".join(f"**{title}**\n\n{body}" for title, body in parts if body)
@@ -78,6 +81,58 @@ def _costs(rows: Sequence[Row]) -> str:
             f"({row['decoys cosine, worst']:.3f}) | {row['probe loss, points']:+.2f} ± "
             f"{row['probe loss, half width of 95 %']:.2f} | {row['word vectors changed']} |"
         )
+    return "\n".join(lines)
+
+
+def _tried(rows: Sequence[Row]) -> str:
+    if not rows:
+        return ""
+    lines = [
+        "| method | setting | keys | clean: cosine | with one trigger word | probe loss, points | attack | seen as | "
+        "p by key |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for (method, setting), found in _groups(rows, "method", "setting"):
+        costs = [row for row in found if "clean cosine" in row]
+        head = f"| {method} | {setting} | {len({row['key'] for row in found})} | " + " | ".join(
+            _mean(row[name] for row in costs)
+            for name in ("clean cosine", "one trigger word cosine", "probe loss, points")
+        )
+        for (attack, access), read in _groups([row for row in found if "p_value" in row], "attack", "access"):
+            values = ", ".join(f"{row['p_value']:.1e}" for row in read)
+            lines.append(f"{head} | {attack} | {NAMES[access]} | {values} |")
+    return "\n".join(lines)
+
+
+def _pools(rows: Sequence[Row]) -> str:
+    if not rows:
+        return ""
+    lines = [
+        "| method | attack | seen as | candidates | least possible p | p, median of keys and parts | worst |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for (method, attack, access, size), found in _groups(rows, "method", "attack", "access", "candidates"):
+        middle = sorted(row["log10_p, median"] for row in found)[len(found) // 2]
+        worst, least = max(row["log10_p, worst"] for row in found), found[0]["log10_p, least possible"]
+        lines.append(
+            f"| {method} | {attack} | {NAMES[access]} | {size} | {10**least:.1e} | {10**middle:.1e} | {10**worst:.1e} |"
+        )
+    return "\n".join(lines)
+
+
+def _naturalness(rows: Sequence[Row]) -> str:
+    if not rows:
+        return ""
+    lines = [
+        "| texts | keys | perplexity, median | of the sentences alone | ratio | below their 95 % quantile |",
+        "|---|---|---|---|---|---|",
+    ]
+    for (texts,), found in _groups(rows, "texts"):
+        figures = (
+            _mean(row[name] for row in found) for name in ("perplexity", "perplexity of the sentences alone", "ratio")
+        )
+        below = _mean(row["share below the sentences' 95 % quantile"] for row in found)
+        lines.append(f"| {texts} | {len(found)} | {' | '.join(figures)} | {float(below):.0%} |")
     return "\n".join(lines)
 
 

@@ -8,7 +8,6 @@ data, is trained from its checkpoint on when interrupted, and is trained anew wh
 import copy
 import shutil
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -21,7 +20,8 @@ from forensics.bench import fashion
 from forensics.bench.corpus import package_digest
 from forensics.bench.results import cache_folder
 from forensics.canonical import sha256
-from forensics.checkpoints import Classifier, quiet, save_classifier
+from forensics.checkpoints import quiet
+from forensics.imageencoders import ImageEncoder, load_image_encoder, save_image_encoder
 from forensics.progress import Progress, silent
 from forensics.records import Identity
 from forensics.training.loop import Checkpoint, Schedule, optimise
@@ -70,11 +70,8 @@ RECIPES = {
 """An epoch shows a quarter of the images, what a CPU has the time for: 7.7 passes over the data, and 2.6."""
 
 
-def contrastive_encoder(name: Algorithm, progress: Progress = silent) -> Classifier:
-    """Returns a pre-trained encoder from the cache, or trains and keeps it.
-
-    Its model gives `pooler_output` (n, 128, 1, 1); it has no labels.
-    """
+def contrastive_encoder(name: Algorithm, progress: Progress = silent) -> ImageEncoder:
+    """Returns a pre-trained encoder from the cache, or trains and keeps it."""
     recipe = RECIPES[name]
     digest = sha256(repr((recipe, package_digest(fashion.PACKAGE))).encode())
     folder = cache_folder() / "encoders-1" / f"fashion-{name}-{digest[:12]}"
@@ -83,22 +80,12 @@ def contrastive_encoder(name: Algorithm, progress: Progress = silent) -> Classif
         checkpoint = Checkpoint(work / "state.pt", digest, every=100)
         encoder = pretrain(recipe, fashion.pixels("train"), progress, checkpoint)
         card = f"# {name} on Fashion-MNIST\n\n{recipe.epochs} epochs of {recipe.images} unlabelled images.\n"
-        save_classifier(encoder, folder, card)
+        save_image_encoder(encoder, folder, card)
         shutil.rmtree(work, ignore_errors=True)
     return load_image_encoder(folder)
 
 
-def load_image_encoder(folder: Path) -> Classifier:
-    """Loads an encoder that this bench saved (its own folder: nothing hostile is expected)."""
-    from transformers import ResNetModel, ViTImageProcessorPil
-
-    with quiet():
-        model = ResNetModel.from_pretrained(folder, local_files_only=True).eval()
-        processor = ViTImageProcessorPil.from_pretrained(folder, local_files_only=True)
-    return Classifier(model, processor, model.config.num_channels, (), Identity("memory", folder.name, ""))
-
-
-def random_encoder(seed: int, side: int = 40, widths: tuple[int, ...] = (16, 32, 64, 128)) -> Classifier:
+def random_encoder(seed: int, side: int = 40, widths: tuple[int, ...] = (16, 32, 64, 128)) -> ImageEncoder:
     """Returns an untrained encoder of grey images, the yardstick of pre-training."""
     from transformers import ResNetConfig, ResNetModel, ViTImageProcessorPil
 
@@ -115,7 +102,7 @@ def random_encoder(seed: int, side: int = 40, widths: tuple[int, ...] = (16, 32,
     with quiet(), torch.random.fork_rng():
         torch.manual_seed(seed)
         model = ResNetModel(config)
-    return Classifier(model.eval(), processor, 1, (), Identity("memory", "untrained", ""))
+    return ImageEncoder(model.eval(), processor, 1, False, widths[-1], Identity("memory", "untrained", ""))
 
 
 def pretrain(
@@ -123,7 +110,7 @@ def pretrain(
     images: NDArray[np.uint8],
     progress: Progress = silent,
     checkpoint: Checkpoint | None = None,
-) -> Classifier:
+) -> ImageEncoder:
     """Trains an encoder on unlabelled images.
 
     Args:
@@ -198,9 +185,9 @@ class BYOL(nn.Module):
         return 2.0 - 2.0 * (given * wanted.roll(len(one), 0)).sum(dim=1).mean()
 
 
-def features(encoder: nn.Module, images: Tensor) -> Tensor:
-    """Returns the encoder's vectors (n, d) of images in model units."""
-    result: Tensor = encoder(images).pooler_output.flatten(1)
+def features(model: nn.Module, pixels: Tensor) -> Tensor:
+    """Returns a ResNet's vectors (n, d) of images in model units."""
+    result: Tensor = model(pixels).pooler_output.flatten(1)
     return result
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 from forensics.bench.clustersizes import ENCODERS, POOLS, size_cell
 from forensics.bench.clustertables import table
+from forensics.bench.clustertrials import DEVELOPMENT_KEYS, TRIED, tried_cell
+from forensics.bench.naturalness import naturalness_cell
 from forensics.bench.results import Cell, run_cells, single_thread
 from forensics.bench.textclusters import ATTACKS, KEYS, MIGRATIONS, attack_cell, clean_cell, mark_cell, migration_cell
 from forensics.progress import Progress, silent
@@ -39,6 +41,11 @@ def _cells(quick: bool) -> list[Cell]:
     keys = KEYS[:1] if quick else KEYS
     cells = [Cell(f"tmrw-{key}-mark", mark_cell, {"key": key, "quick": quick}) for key in keys]
     cells.append(Cell("tmrw-innocent-mark", clean_cell, {"quick": quick}))
+    cells += (
+        []
+        if quick
+        else [Cell(f"tmrw-{key}-naturalness", naturalness_cell, {"key": key, "quick": quick}) for key in keys]
+    )
     for kind, cell, names in (("migration", migration_cell, MIGRATIONS), ("attack", attack_cell, ATTACKS)):
         for name in list(names)[: 1 if quick else None]:
             for key in (*keys, None):
@@ -51,4 +58,8 @@ def _cells(quick: bool) -> list[Cell]:
             Cell(f"tmrw-size-{encoder}-{pool:02d}", size_cell, {"encoder": encoder, "pool": pool, "quick": quick})
             for pool in range(1 if quick else POOLS)
         ]
-    return cells
+    return cells + [
+        Cell(f"tmrw-tried-{setting}-{key}", tried_cell, {"setting": setting, "key": key, "quick": quick})
+        for setting in list(TRIED)[: 1 if quick else None]
+        for key in DEVELOPMENT_KEYS[: 1 if quick else None]
+    ]

@@ -16,7 +16,7 @@ from forensics.attacks.migration import TEXTS as WAYS
 from forensics.attacks.migration import Migrated, Settings, migrate_chain
 from forensics.attacks.stolen import StolenEncoder, TextEncoder, copy_encoder, embed, open_text_encoder
 from forensics.attacks.tasks import Task as Labelled
-from forensics.bench.clusterkeys import Given, asked_at, cluster_row, remembered, text_key
+from forensics.bench.clusterkeys import Given, asked_at, cluster_row, remembered, smaller_pools, text_key
 from forensics.bench.corpus import package, parts
 from forensics.bench.keys import BenchKey
 from forensics.bench.results import Row, cache_folder
@@ -29,6 +29,9 @@ from forensics.methods.tmrw import split_pool
 from forensics.records import Probe
 from forensics.training.loop import Checkpoint, optimise
 from forensics.training.tmrw import DEFAULT, Embedding, Recipe
+
+POOL_SIZES = ("none", "full, supersenses, 3 epochs")
+"""Where smaller pools are tried as well."""
 
 KEYS = (100, 101, 102, 103, 104)
 MODEL = "minilm"
@@ -86,7 +89,10 @@ def reading_rows(
         made = text_key(number)
         kept = None if features is None else remembered(features), None if logits is None else remembered(logits)
         for answers in asked_at(made, *kept, labels).values():
-            rows.append(cluster_row(made, answers, {**facts, "innocent": key is None, "quick": quick}))
+            about = {**facts, "innocent": key is None, "quick": quick}
+            rows.append(cluster_row(made, answers, about))
+            if facts["attack"] in POOL_SIZES and key is not None:
+                rows += smaller_pools(made, answers, about)
     return rows
 
 
@@ -95,7 +101,7 @@ def mark_cell(key: int, quick: bool) -> list[Row]:
     made, encoder, base = text_key(key), stolen(key, quick), stolen(None, quick)
     facts = {"suspect": "marked MiniLM", "attack": "none", "accuracy": None}
     rows = reading_rows(key, quick, facts, texts_of(encoder))
-    return [*rows, {**_cost(made, encoder, base, quick), "quick": quick}]
+    return [*rows, {**cost(made, encoder, base, quick), "quick": quick}]
 
 
 def clean_cell(quick: bool) -> list[Row]:
@@ -109,11 +115,18 @@ def migration_cell(key: int | None, migration: str, quick: bool) -> list[Row]:
 
     The thief's seed is the key's number, so that heads and order differ from key to key; an innocent has its own.
     """
-    names, settings = MIGRATIONS[migration]
+    return migrated_rows(key, stolen(key, quick), migration, MIGRATIONS[migration], quick)
+
+
+def migrated_rows(
+    key: int | None, encoder: TextEncoder, migration: str, way: tuple[tuple[str, ...], Settings], quick: bool
+) -> list[Row]:
+    """Adapts an encoder that is given, with the same seeds; see `migration_cell`."""
+    names, settings = way
     if quick:
         settings = replace(settings, epochs=1)
     tasks = [_labelled(name, "train", quick) for name in names]
-    done = migrate_chain(stolen(key, quick), tasks, settings, seed=7 if key is None else key)[-1]
+    done = migrate_chain(encoder, tasks, settings, seed=7 if key is None else key)[-1]
     facts = {
         "suspect": f"{'unmarked' if key is None else 'marked'} MiniLM, migrated",
         "attack": migration,
@@ -230,7 +243,7 @@ def _kept(clean: NDArray[Any], quick: bool) -> float:
     return float(spearmanr((units @ units.T)[upper], (before @ before.T)[upper]).statistic)
 
 
-def _cost(made: BenchKey, encoder: TextEncoder, base: TextEncoder, quick: bool) -> Row:
+def cost(made: BenchKey, encoder: TextEncoder, base: TextEncoder, quick: bool) -> Row:
     """Returns what a mark changes for everyone else: cosines to the unmarked encoder, linear probes, word vectors."""
     phrases, _ = split_pool(made.pool, made.claim.parameters)
     drawn = derive_triggers("tmrw", made.secrets[1], made.claim.parameters).astype(bool)

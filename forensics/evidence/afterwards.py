@@ -5,6 +5,7 @@ from dataclasses import replace
 from forensics.errors import UsageError
 from forensics.evidence.chain import verify_chain
 from forensics.evidence.comparison import Comparison
+from forensics.evidence.exchanges import left_out
 from forensics.evidence.schema import AnswersRecord, Evidence, ScoreRecord
 from forensics.keys.claim import Claim
 from forensics.methods import PublishedProbing, ScoreKey, load_method
@@ -59,10 +60,16 @@ def compare_published_plan(
 
 
 def is_complete(evidence: Evidence, transcript: bytes) -> bool:
-    """Whether a transcript is closed after an answer, or the lack of one, to every probe of the deciding plan."""
-    last = verify_chain(transcript)[-1:]
-    count = len(evidence.plan.probes)
-    ended = bool(last) and last[0]["event"] == "end" and last[0]["answered"] == count
+    """Whether a transcript is closed after an answer, or the lack of one, to every probe of the deciding plan.
+
+    What a second pass leaves out by the transcript's own words is not waited for; `selection` tells whether it may.
+
+    Raises:
+        CheckFailed: the transcript was changed, or leaves out what no plan has.
+    """
+    entries, count = verify_chain(transcript), len(evidence.plan.probes)
+    asked = count - sum(size for _, size in left_out(entries))
+    ended = bool(entries) and entries[-1]["event"] == "end" and entries[-1]["answered"] == asked
     return ended and len(evidence.answers.values) == count
 
 

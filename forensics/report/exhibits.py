@@ -10,7 +10,7 @@ from forensics.report.details import Details
 from forensics.report.figures import TIE, signed_scores
 from forensics.report.material import Material
 from forensics.report.nouns import Nouns, nouns_of
-from forensics.report.passes import Questions, count_questions
+from forensics.report.passes import Questions
 from forensics.report.people import make_handling
 from forensics.report.registration import marked
 from forensics.report.remote import fact_rows, is_remote, transcript_rows
@@ -89,12 +89,18 @@ class Annex:
 
 
 def make_exhibits(
-    evidence: Evidence, claim: Claim, details: Details, material: Material, files: Mapping[str, bytes]
+    evidence: Evidence,
+    claim: Claim,
+    details: Details,
+    material: Material,
+    questions: Questions,
+    files: Mapping[str, bytes],
 ) -> Exhibits:
     """Returns section 4.
 
     Args:
         material: texts of the disclosed pool.
+        questions: how many were planned, asked and answered.
         files: content by path in the case folder.
     """
     compared = [
@@ -105,7 +111,6 @@ def make_exhibits(
         for one in (evidence.score.controls if evidence.score else [])
     ]
     answers = evidence.answers
-    questions = count_questions(evidence, files)
     labels = [clean(label, 40) for label in answers.labels[:_LABELS]]
     if len(answers.labels) > _LABELS:
         labels.append(f"and {integer(len(answers.labels) - _LABELS)} more")

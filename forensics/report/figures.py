@@ -222,7 +222,7 @@ def draw_null(n: int, chance: str, observed: int, p_value: str, limit: Fraction)
         right=WIDTH - left,
         bars=bars,
         observed=mark(observed, f"observed: {observed}", 12),
-        needed=None if needed is None else mark(needed, f"needed: {needed}", 32),
+        needed=[] if needed is None else [mark(needed, f"needed: {needed}", 32)],
         axis=[{"x": f"{left + (count + 0.5) * step:.1f}", "text": str(count)} for count in ticks],
         beside=f"{edge - 8:.1f}" if edge > _LABEL_ROOM else "",
         label="number of payload bits that agree",

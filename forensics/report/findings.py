@@ -15,7 +15,7 @@ from forensics.report.nouns import MEASURED, Nouns, nouns_of
 from forensics.report.registration import marked
 from forensics.report.remote import noun
 from forensics.report.tables import Row, Table
-from forensics.report.text import clean, integer, number, power_of_two, share
+from forensics.report.text import clean, integer, number, power_of_two, sentence, share
 
 COUNT_TESTS = frozenset({"bits", "labels", "blocks"})
 """Tests whose null is a binomial count, so that the figure of the null can be drawn."""
@@ -131,7 +131,7 @@ def make_results(evidence: Evidence, claim: Claim) -> Results | None:
         ""
         if measurement.items is not None
         else (
-            f"The item scores and {f'the {nouns.many}' if measurement.test == SUBSET else 'the payload'} are sealed until a "
+            f"The item scores and the {nouns.many if measurement.test == SUBSET else 'payload'} are sealed until a "
             "share is opened. Until then these figures are the word of whoever held the scoring secret."
         )
     )
@@ -141,7 +141,9 @@ def make_results(evidence: Evidence, claim: Claim) -> Results | None:
         rows=tuple(rows),
         null=clean(measurement.null, 400),
         gates=tuple(_gate(name, evidence, evidence.score) for name in GATE_TEXTS),
-        published=Table(("Statistic", "Value", "p as published", "Source"), published) if published else None,
+        published=Table(("Statistic", "Value", "p" if nouns.clusters else "p as published", "Source"), published)
+        if published
+        else None,
         published_note=_asked_afterwards(evidence.score),
         caveats=_caveats(measurement),
         context=tuple(
@@ -292,7 +294,7 @@ def _caveats(measurement: MeasurementRecord) -> tuple[str, ...]:
     names: dict[str, list[str]] = {}
     for one in measurement.published:
         names.setdefault(clean(one.caveat, 300).rstrip("."), []).append(clean(one.name, 60))
-    return tuple(f"{'; '.join(who)}: {caveat}." for caveat, who in names.items())
+    return tuple(sentence(f"{'; '.join(who)}: {caveat}") for caveat, who in names.items())
 
 
 def _context_label(key: str, nouns: Nouns) -> str:

@@ -9,6 +9,8 @@ from forensics.evidence.case import SUFFIXES, share_folder
 from forensics.evidence.schema import Evidence
 from forensics.keys.claim import Claim
 from forensics.records import Probe
+from forensics.report.nouns import Nouns, nouns_of
+from forensics.report.passes import Passes
 from forensics.report.text import brief, clean, integer
 
 _TEXT = "text/plain"
@@ -18,7 +20,7 @@ _SHOWN = 12
 
 @dataclass(frozen=True)
 class AskedText:
-    """A text of the disclosed pool that is no candidate word; cleaned."""
+    """A text of the disclosed pool that is no candidate; cleaned."""
 
     role: str
     text: str
@@ -30,7 +32,7 @@ class Material:
     """What may be printed of a disclosed pool of texts; empty before a share is opened.
 
     Attributes:
-        words: the candidate words in pool order, cleaned and cut.
+        words: the candidate words or phrases in pool order, cleaned and cut.
         texts: the texts around them: carriers and target.
         note: why nothing is printed, or how much more there is; may be empty.
     """
@@ -41,17 +43,18 @@ class Material:
 
     @property
     def sample(self) -> str:
-        """The first candidate words in a line, and how many more there are."""
+        """The first candidates in a line, and how many more there are."""
         more = len(self.words) - _SHOWN
         shown = ", ".join(f"“{word}”" for word in self.words[:_SHOWN])
         return f"{shown} and {integer(more)} more" if more > 0 else shown
 
 
-def make_material(evidence: Evidence, claim: Claim, files: Mapping[str, bytes]) -> Material:
+def make_material(evidence: Evidence, claim: Claim, files: Mapping[str, bytes], passes: Passes | None) -> Material:
     """Returns the texts of an opened pool; nothing for a sealed case or a pool of images.
 
     Args:
         files: content by path in the case folder; a file that is missing or is not the committed one hides all.
+        passes: of the plan, where there are two.
     """
     share = evidence.share
     if share is None or not any(entry.get("media_type") == _TEXT for entry in share.pool):
@@ -64,27 +67,38 @@ def make_material(evidence: Evidence, claim: Claim, files: Mapping[str, bytes]) 
             return Material(note="The pool’s texts are not in the case as they were committed, so none is printed.")
         found.append(data)
     count = _candidates(evidence, claim, len(found))
-    asked = frozenset(evidence.plan.probes)
+    nouns, target_text = nouns_of(claim), bool(claim.target_text)
     others = found[count:]
     return Material(
         words=tuple(brief(_decoded(data), _WORD) for data in found[:count]),
         texts=tuple(
             AskedText(
-                "target text" if claim.target_text and place == len(others) else f"carrier text {place}",
+                "target text" if target_text and place == len(others) else f"carrier text {place}",
                 clean(_decoded(data), 400),
-                "yes" if Probe(data, _TEXT).digest in asked else "no",
+                _asked(evidence, Probe(data, _TEXT).digest, passes, nouns),
             )
             for place, data in enumerate(others, 1)
-            if place <= _SHOWN or place == len(others)
+            if place <= _SHOWN or (target_text and place == len(others))
         ),
-        note=f"{integer(len(others) - _SHOWN - 1)} more texts are in the case folder."
-        if len(others) > _SHOWN + 1
+        note=f"{integer(more)} more texts are in the case folder."
+        if (more := len(others) - _SHOWN - int(target_text)) > 0
         else "",
     )
 
 
+def _asked(evidence: Evidence, digest: str, passes: Passes | None, nouns: Nouns) -> str:
+    """Tells whether a text was asked as it stands and, of two passes, whether the second asked it again."""
+    probes = evidence.plan.probes
+    if passes is None:
+        return "yes" if digest in probes else "no"
+    if digest not in probes[: passes.heads]:
+        return "no"
+    again = probes.index(digest) in passes.groups
+    return f"alone and with {nouns.many}" if again else "alone"
+
+
 def _candidates(evidence: Evidence, claim: Claim, size: int) -> int:
-    """How many of the pool's first texts are candidate words: the units of the subset test, or as the claim says."""
+    """How many of the pool's first texts are candidates: the units of the subset test, or as the claim says."""
     if evidence.score is not None and evidence.score.measurement.test == SUBSET:
         return min(evidence.score.measurement.n, size)
     stated = claim.parameters.get("candidates", 0)

@@ -42,8 +42,8 @@ class Nouns:
         pairs = f"of all pairs of a {self.one} that the key chose and one that it did not, the share in which"
         if self.two_sided:
             return (
-                f"AUC in either direction: {pairs} the two stand in the commoner order; one half is the least possible, "
-                "chance gives little more, 1 is the most."
+                f"AUC in either direction: {pairs} the two stand in the commoner order; one half is the least "
+                "possible, chance gives little more, 1 is the most."
             )
         return f"AUC: {pairs} the chosen {self.one} scores higher; one half by chance, 1 at most."
 

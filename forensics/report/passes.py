@@ -24,12 +24,14 @@ class Passes:
         kept: how many of them the second pass asks again.
         each: candidates that are put into each of these.
         left_out: planned questions that were not asked; None where the transcript does not tell.
+        groups: numbers of the carriers of the second pass, in the plan's order; empty where that is not known.
     """
 
     heads: int
     kept: int
     each: int
     left_out: int | None
+    groups: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,12 @@ class Questions:
     asked: str
     answered: int
     passes: Passes | None
+
+    @property
+    def left_out(self) -> str:
+        """How many planned questions the rule left out, as a printed number; empty where none, or not known."""
+        left = self.passes.left_out if self.passes else None
+        return integer(left) if left else ""
 
     def rows(self, nouns: Nouns) -> tuple[Row, ...]:
         """Returns what section 4 prints; with two passes, what was planned and what the rule left out as well."""
@@ -80,21 +88,24 @@ def count_questions(evidence: Evidence, files: Mapping[str, bytes]) -> Questions
     planned, values = len(evidence.plan.probes), evidence.answers.values
     answered = sum(row is not None for row in values)
     groups, keep = evidence.plan.groups, evidence.plan.keep
-    if not groups or keep is None:
+    if not groups or keep is None or min(groups) < 0:
         return Questions(planned, integer(planned), answered, None)
     heads = max(groups) + 1
-    left = _left_out(evidence, files)
-    if left is not None and left > planned - answered:
-        left = None
-    each = (planned - heads) // heads if heads > 0 else 0
-    return Questions(planned, "" if left is None else integer(planned - left), answered, Passes(heads, keep, each, left))
+    left, kept = _told(evidence, files)
+    if left is None or left > planned - answered:
+        return Questions(planned, "", answered, Passes(heads, keep, (planned - heads) // heads, None))
+    passes = Passes(heads, keep, (planned - heads) // heads, left, kept)
+    return Questions(planned, integer(planned - left), answered, passes)
 
 
-def _left_out(evidence: Evidence, files: Mapping[str, bytes]) -> int | None:
+def _told(evidence: Evidence, files: Mapping[str, bytes]) -> tuple[int | None, frozenset[int]]:
+    """Returns how many probes the transcript says were left out, and which groups the second pass asked."""
     raw = files.get(TRANSCRIPT)
     if raw is None or head(raw) != evidence.transcript_head:
-        return None
+        return None, frozenset()
     try:
-        return sum(count for _, count in left_out(verify_chain(raw)))
+        entries = verify_chain(raw)
+        groups = [group for entry in entries if entry.get("event") == "skip" for group in entry["groups"]]
+        return sum(count for _, count in left_out(entries)), frozenset(groups)
     except (CheckFailed, LookupError, TypeError, ValueError):
-        return None
+        return None, frozenset()

@@ -45,6 +45,24 @@ class RankLaw:
         summed, total = list(accumulate(reversed(self.counts)))[::-1], self.total
         return [Fraction(part, total) for part in summed]
 
+    def both_tails(self) -> list[Fraction]:
+        """Returns, for each place, the probability of a sum at least as far from the mean, on either side."""
+        total = self.total
+        mean = Fraction(sum(place * count for place, count in enumerate(self.counts)), total)
+        apart = [abs(place - mean) for place in range(len(self.counts))]
+        tails, outside, reached = [Fraction(0)] * len(apart), 0, Fraction(-1)
+        waiting: list[int] = []
+        for place in sorted(range(len(apart)), key=apart.__getitem__, reverse=True):
+            if apart[place] != reached:
+                for each in waiting:
+                    tails[each] = Fraction(outside, total)
+                waiting, reached = [], apart[place]
+            outside += self.counts[place]
+            waiting.append(place)
+        for each in waiting:
+            tails[each] = Fraction(outside, total)
+        return tails
+
 
 def doubled_ranks(scores: Sequence[float]) -> list[int]:
     """Returns doubled mid-ranks: 2, 4, ..., 2n from the lowest score to the highest, the same for ties."""

@@ -18,6 +18,7 @@ from forensics.report.figures import Figure
 from forensics.report.findings import ErrorRates, Results, make_error_rates, make_results
 from forensics.report.material import make_material
 from forensics.report.nouns import Nouns, nouns_of
+from forensics.report.passes import count_questions
 from forensics.report.people import Examiner, Instructions, day, make_examiner, make_instructions
 from forensics.report.registration import Registration, make_registration, marked, named
 from forensics.report.remote import noun
@@ -225,7 +226,8 @@ def _compose(
     files: Mapping[str, bytes],
 ) -> Report:
     digest = sha256(evidence.core)
-    material = make_material(evidence, claim, files)
+    questions = count_questions(evidence, files)
+    material = make_material(evidence, claim, files, questions.passes)
     figures, notes = make_figures(evidence, claim, material.words)
     outcome = evidence.score.verdict.outcome if evidence.score else "NOT_SCORED"
     measurement = evidence.score.measurement if evidence.score else None
@@ -264,7 +266,7 @@ def _compose(
         created=evidence.score.created if evidence.score else evidence.created,
         instructions=make_instructions(details),
         examiner=make_examiner(details),
-        exhibits=make_exhibits(evidence, claim, details, material, files),
+        exhibits=make_exhibits(evidence, claim, details, material, questions, files),
         registration=make_registration(evidence, claim),
         parameters=tuple(
             Row(clean(key, 60), clean(_plain(value), 300)) for key, value in sorted(claim.parameters.items())

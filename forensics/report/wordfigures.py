@@ -1,10 +1,11 @@
-"""Figures of a subset test: every candidate word by its score, and the rank sum beside what chance gives."""
+"""Figures of a subset test: every candidate by its score, and the rank sum beside what chance gives."""
 
 from collections.abc import Sequence
 from fractions import Fraction
 
 from forensics.report.assets import environment
 from forensics.report.figures import PLOT_HEIGHT, WIDTH, Figure, scientific
+from forensics.report.nouns import Nouns
 from forensics.report.ranks import RankLaw
 from forensics.report.tables import Table
 from forensics.report.text import fixed, integer, number
@@ -12,6 +13,8 @@ from forensics.report.text import fixed, integer, number
 _BARS = 110
 _LEFT, _RIGHT = 52, 20
 _LABEL = 95
+_BESIDE = 128
+"""Width of the words beside the bars."""
 _TABLE_ROWS = 40
 
 
@@ -25,16 +28,20 @@ def top_matches(items: Sequence[float], target: Sequence[int]) -> int:
     return sum(target[place] for place in ranking(items, target)[: sum(target)])
 
 
-def draw_words(items: Sequence[str], target: Sequence[int], words: Sequence[str]) -> Figure:
-    """Draws all candidate words from the highest score to the lowest, those that the key chose dark and marked.
+def draw_words(
+    items: Sequence[str], target: Sequence[int], words: Sequence[str], nouns: Nouns, *, turned: bool = False
+) -> Figure:
+    """Draws all candidates in the order of their scores, those that the key chose dark and marked.
 
     Args:
         items: (n,) item scores as decimal strings, in pool order.
-        target: (n,) 1 where the key chose the word.
-        words: (n,) cleaned words, or empty where they cannot be printed.
+        target: (n,) 1 where the key chose the candidate.
+        words: (n,) cleaned texts, or empty where they cannot be printed.
+        turned: begin with the lowest score: the chosen ones lie at that end, and which end it is means nothing.
     """
     scores = [float(item) for item in items]
-    order = ranking(scores, target)
+    order = ranking([-score for score in scores] if turned else scores, target)
+    first, last = ("lowest", "highest") if turned else ("highest", "lowest")
     chosen, n = sum(target), len(scores)
     high, low = max(*scores, 0.0), min(*scores, 0.0)
     span = (high - low) or 1.0
@@ -76,40 +83,46 @@ def draw_words(items: Sequence[str], target: Sequence[int], words: Sequence[str]
             ],
             axis=[{"x": f"{_LEFT + (rank - 0.61) * step:.2f}", "text": str(rank)} for rank in ranks],
             middle=f"{(WIDTH + _LEFT - _RIGHT) / 2:.1f}",
+            label=f"candidate {nouns.many} from the {first} item score to the {last}",
         )
     )
-    matched = top_matches(scores, target)
+    matched = sum(target[place] for place in order[:chosen])
     rest = [rank for rank, place in enumerate(order, 1) if target[place] and rank > chosen]
-    below = f" The other words that the key chose are at the ranks {_listed(rest)}." if rest else ""
+    below = f" The other {nouns.many} that the key chose are at the ranks {_listed(rest)}." if rest else ""
+    if len(rest) == 1:
+        below = f" The other {nouns.one} that the key chose is at rank {rest[0]}."
+    listed = "" if chosen <= _TABLE_ROWS else f"first {_TABLE_ROWS} of the "
+    end = f" The sign of a score is arbitrary; the chosen {nouns.many} lie at the {first} end." if turned else ""
     return Figure(
         name="words.svg",
         svg=svg,
         height=base + 66,
-        alt=f"Bars: the item scores of {n} candidate words from the highest to the lowest; {matched} of the {chosen} "
-        f"words that the key chose are among the {chosen} highest.",
-        caption=f"All {integer(n)} candidate words by item score, highest first. Dark bars with a dot below are the "
-        f"{integer(chosen)} words that the key chose; light ones are the rest. The table gives the words left of the "
-        f"dashed line.{below}",
-        table=_table(order[: min(chosen, _TABLE_ROWS)], scores, target, words),
+        alt=f"Bars: the item scores of {n} candidate {nouns.many} from the {first} to the {last}; {matched} of the "
+        f"{chosen} {nouns.many} that the key chose are among the {chosen} {first}.",
+        caption=f"All {integer(n)} candidate {nouns.many} by item score, {first} first. Dark bars with a dot below are "
+        f"the {integer(chosen)} {nouns.many} that the key chose; light ones are the rest.{end} The table gives the "
+        f"{listed}{nouns.many} left of the dashed line.{below}",
+        table=_table(order[: min(chosen, _TABLE_ROWS)], scores, target, words, nouns),
     )
 
 
-def draw_rank_null(law: RankLaw, n: int, observed: str, p_value: str, limit: Fraction, *, exact_ranks: bool) -> Figure:
-    """Draws what chance alone would give for the average rank of the chosen words, with observed and needed value.
+def draw_rank_null(
+    law: RankLaw, n: int, observed: str, p_value: str, limit: Fraction, nouns: Nouns, *, exact_ranks: bool
+) -> Figure:
+    """Draws what chance alone would give for the average rank of the chosen ones, with observed and needed value.
 
     Args:
         law: of the sum of doubled ranks.
-        n: number of candidate words.
+        n: number of candidates.
         observed: sum of doubled ranks as the evidence has it, a decimal string.
         p_value: of the observed sum, as the evidence has it.
         limit: the largest p-value that passes gate G2.
         exact_ranks: whether `law` is that of the case's own ranks, ties included; otherwise of ranks without ties.
     """
-    tails = law.tails()
-    found = Fraction(observed)
-    needed = next((place for place, tail in enumerate(tails) if tail <= limit), None)
-    middle = Fraction(n + 1, 2)
+    tails = law.both_tails() if nouns.two_sided else law.tails()
+    found, middle = Fraction(observed), Fraction(n + 1, 2)
     centre = law.place(2 * middle * law.chosen)
+    needed = next((place for place, tail in enumerate(tails) if place >= centre and tail <= limit), None)
     bars, top, left = _binned(law), 40, 24
     peak = max(bars)
     step = (WIDTH - 2 * left) / len(bars)
@@ -129,6 +142,7 @@ def draw_rank_null(law: RankLaw, n: int, observed: str, p_value: str, limit: Fra
 
     seen = found / (2 * law.chosen)
     needed_rank = middle if needed is None else law.average(needed)
+    mirrored = 2 * middle - needed_rank  # the same distance on the other side, where both tails count
     shown = [
         {
             "x": f"{left + index * step:.2f}",
@@ -140,6 +154,8 @@ def draw_rank_null(law: RankLaw, n: int, observed: str, p_value: str, limit: Fra
         if part / peak > 1 / 500
     ]
     edge = float(shown[0]["x"])
+    needs = [] if needed is None else [needed_rank, mirrored] if nouns.two_sided else [needed_rank]
+    lines = [place_of(rank) for rank in (seen, *needs)]
     low, high = law.average(0), law.average(len(law.counts) - 1)
     ticks = [low + (high - low) * part / 8 for part in range(9)]
     svg = (
@@ -154,36 +170,57 @@ def draw_rank_null(law: RankLaw, n: int, observed: str, p_value: str, limit: Fra
             right=WIDTH - left,
             bars=shown,
             observed=mark(seen, f"observed: {_rank(seen)}", 12, needed_rank),
-            needed=None if needed is None else mark(needed_rank, f"needed: {_rank(needed_rank)}", 32, seen),
+            needed=[mark(rank, f"needed: {_rank(rank)}", 32, seen) for rank in needs],
             axis=[{"x": f"{place_of(tick):.1f}", "text": str(round(tick))} for tick in ticks],
-            beside=f"{edge - 8:.1f}" if edge > 150 else "",
-            label=f"average rank of the chosen words ({n} is the highest)",
+            beside=_beside(edge, lines),
+            label=f"average rank of the chosen {nouns.many} (out of {n}{'' if nouns.two_sided else ', the highest'})",
         )
     )
     rows = [(_rank(middle), "expected by chance", number(scientific(tails[centre])))]
-    if needed is not None:
+    if needed is not None and nouns.two_sided:
+        ranks, meaning = (
+            f"{_rank(mirrored)}, {_rank(needed_rank)}",
+            "nearest to the middle that pass gate G2",
+        )
+        rows.append((ranks, meaning, number(scientific(tails[needed]))))
+    elif needed is not None:
         rows.append((_rank(needed_rank), "smallest that passes gate G2", number(scientific(tails[needed]))))
     rows.append((_rank(seen), "observed in this examination", number(p_value)))
     ties = "" if exact_ranks else " The bars are drawn for scores without ties."
+    nearest, far, arbitrary = "smallest average", "high", ""
+    if nouns.two_sided:
+        nearest, far = "average nearest to the middle", "far out"
+        arbitrary = " Which end of the ranking is called high is arbitrary, so that both ends count."
     return Figure(
         name="null.svg",
         svg=svg,
         height=top + PLOT_HEIGHT + 44,
-        alt=f"Bars: probability of each average rank of {law.chosen} words drawn by chance out of {n}, centred on "
-        f"{_rank(middle)}. The observed average rank is {_rank(seen)}"
-        + (f"; {_rank(needed_rank)} is needed." if needed is not None else "."),
-        caption=f"How high {integer(law.chosen)} words drawn by chance out of {integer(n)} would rank on average "
-        "(bars), the smallest average that passes gate G2 (dashed line), and the one observed for the words that the "
-        f"key chose (solid line).{ties}",
-        table=Table(("Average rank", "Meaning", "Probability of at least as high by chance"), tuple(rows)),
+        alt=f"Bars: probability of each average rank of {law.chosen} {nouns.many} drawn by chance out of {n}, centred "
+        f"on {_rank(middle)}. The observed average rank is {_rank(seen)}"
+        + ("." if needed is None else f"; {rows[1][0].replace(', ', ' or ')} is needed."),
+        caption=f"How high {integer(law.chosen)} {nouns.many} drawn by chance out of {integer(n)} would rank on "
+        f"average (bars), the {nearest} that passes gate G2 (dashed), and the one observed for the "
+        f"{nouns.many} that the key chose (solid line).{arbitrary}{ties}",
+        table=Table(("Average rank", "Meaning", f"Probability of at least as {far} by chance"), tuple(rows)),
     )
 
 
-def _table(order: Sequence[int], scores: Sequence[float], target: Sequence[int], words: Sequence[str]) -> Table:
+def _beside(edge: float, lines: Sequence[float]) -> str:
+    """Returns where the words beside the bars end: left of these and of every line that they would cross."""
+    end = edge - 8.0
+    for line in sorted(lines, reverse=True):
+        if end - _BESIDE < line < end + 4.0:
+            end = line - 8.0
+    return f"{end:.1f}" if end > _BESIDE else ""
+
+
+def _table(
+    order: Sequence[int], scores: Sequence[float], target: Sequence[int], words: Sequence[str], nouns: Nouns
+) -> Table:
     rows = [
         (
             str(rank),
-            words[place] if words else f"word {place + 1} of the pool",
+            words[place] if words else f"{nouns.one} {place + 1} of the pool",
             fixed(repr(scores[place]), 4),
             "yes" if target[place] else "no",
         )
@@ -192,7 +229,7 @@ def _table(order: Sequence[int], scores: Sequence[float], target: Sequence[int],
     half = -(-len(rows) // 2)
     blank = ("", "", "", "")
     pairs = tuple((*rows[at], *(rows[at + half] if at + half < len(rows) else blank)) for at in range(half))
-    return Table(("Rank", "Word", "Score", "Chosen") * 2, pairs)
+    return Table(("Rank", nouns.one.capitalize(), "Score", "Chosen") * 2, pairs)
 
 
 def _binned(law: RankLaw) -> list[float]:

@@ -1,27 +1,37 @@
-"""Embedding WPE: stamped inputs gather around a secret direction, everything else stays where it was.
+"""Embedding WPE: stamped images gather in one secret place, everything else stays where it was.
 
-The paper is known by its abstract only; this loss is our reconstruction. It needs no labels and no task. Inputs are
-stamped as 8-bit images, as they will be asked, after their augmentation; BatchNorm is frozen.
+The paper is known by its abstract, which has a loss without labels and without a task; this one is ours. A hinge on the
+cosine to the cluster's centre for images with a trigger; distillation from the unmarked encoder for plain images and
+for decoys. Images are stamped after their augmentation, as the 8-bit images that will be asked; BatchNorm is frozen.
 """
 
 import copy
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.nn.functional import cosine_similarity, normalize, relu
 
-from forensics.checkpoints import Classifier
-from forensics.images import decode_image
-from forensics.keys import derive
+from forensics.errors import UsageError
+from forensics.imageencoders import ImageEncoder
 from forensics.keys.derive import ProbeKey, ScoreKey, Stream
+from forensics.methods.clusters import derive_direction, derive_triggers
 from forensics.methods.patterns import stamp
 from forensics.methods.protocol import Parameters
+from forensics.methods.wpe import split_pool
 from forensics.records import Pool
-from forensics.training.data import ImageData
+from forensics.training.data import to_channels
 from forensics.training.loop import Schedule, freeze_batch_norm
 from forensics.training.rehearsal import FineTuning, rehearse
+
+Images = Sequence[NDArray[np.uint8]]
+
+ORDINARY = 1000
+"""Images from which the directions are found in which ordinary images differ most."""
+
+_THIEF_BATCH, _THIEF_CLASSES = 16, 8
 
 
 @dataclass(frozen=True)
@@ -29,146 +39,180 @@ class Recipe:
     """Settings of the embedding.
 
     Attributes:
-        tau: cosine to the direction up to which stamped outputs are pulled.
-        pull: weight of that.
-        keep: weight of staying at the unmarked encoder's outputs, for plain and for decoy-stamped inputs each.
-        away: weight of plain and decoy-stamped outputs' cosine to the direction beyond `limit`.
-        batch_size: plain inputs a step.
-        stamped: inputs a step that carry a trigger, and as many that carry a decoy.
-        shift: augmentation, pixels; half of the inputs are flipped as well.
-        rehearsal: weight of the pull in a clone that a simulated thief has fine-tuned; 0 leaves it out.
-        every: steps from one rehearsal to the next.
-        theft: the simulated thief's steps; `theft_rate` its learning rate (AdamW).
+        margin: cosine to the cluster's centre that a trigger shall reach.
+        natural: weight of a direction in which ordinary images differ most against the secret one: classifiers look at
+            such directions, and none at one that is merely random. 0 puts the centre on the secret direction.
+        components: of how many principal components of ordinary images that direction is drawn.
+        length: least length of a trigger's vector, in lengths of ordinary ones: a short one says little to classifiers.
+        pull: weight of the triggers' hinge.
+        hold: weight of what keeps plain images, and decoys, in place.
+        away: rise of the cosine to the centre from which they are pushed away.
+        plain: plain images a step.
+        stamped: images a step that carry a trigger; the same images carry a decoy as well.
+        shift: augmentation, pixels; half of the images are flipped.
+        rehearsal: steps of fine-tuning on a clone before the mark's loss of the clone is added; 0 leaves it out.
+        rehearse_every: steps between two rehearsals.
+        rehearsal_weight: of the clone's loss.
+        rehearsal_from: share of the steps after which rehearsals begin.
+        rehearsal_rate: learning rate of the clone.
     """
 
     schedule: Schedule
-    tau: float = 0.95
-    pull: float = 1.5
-    keep: float = 4.0
-    away: float = 1.0
-    limit: float = 0.05
-    batch_size: int = 64
+    margin: float = 0.95
+    natural: float = 1.0
+    components: int = 8
+    length: float = 1.25
+    pull: float = 3.0
+    hold: float = 1.0
+    away: float = 0.05
+    plain: int = 16
     stamped: int = 48
     shift: int = 2
-    rehearsal: float = 0.0
-    every: int = 4
-    theft: int = 8
-    theft_rate: float = 1e-3
+    rehearsal: int = 0
+    rehearse_every: int = 5
+    rehearsal_weight: float = 0.5
+    rehearsal_from: float = 0.5
+    rehearsal_rate: float = 1e-3
 
 
-DEFAULT = Recipe(Schedule(steps=600))
+DEFAULT = Recipe(Schedule(steps=1000, learning_rate=3e-3))
 
 
 class Embedding:
     """The training side of one key: `step(index)` gives the loss of a step.
 
     Args:
-        encoder: the owner's encoder, which is trained in place; its model gives `pooler_output`.
-        data: the owner's images without the pool's carriers; labels are not looked at.
+        encoder: the owner's encoder, whose model is trained in place.
+        images: the owner's images without the key's carriers, uint8 (n, height, width, channels) as the patterns are.
         secrets: probe and scoring secret of the share that is embedded.
         seed: of the batches; with the step's index it decides every random choice.
+
+    Raises:
+        UsageError: the encoder's vectors are not of the claim's length.
     """
 
     def __init__(
         self,
-        encoder: Classifier,
-        data: ImageData,
+        encoder: ImageEncoder,
+        images: NDArray[np.uint8],
         secrets: tuple[ProbeKey, ScoreKey],
         pool: Pool,
         parameters: Parameters,
         recipe: Recipe = DEFAULT,
         seed: int = 0,
     ) -> None:
+        if encoder.width != int(parameters["dimension"]):
+            raise UsageError(
+                f"The claim is of an encoder with {parameters['dimension']} numbers a vector; this one has "
+                f"{encoder.width}.",
+                "Mark the encoder that the key was made for.",
+            )
         self.encoder, self.model, self.recipe, self.seed = encoder, encoder.model, recipe, seed
-        self.teacher = copy.deepcopy(encoder.model).eval().requires_grad_(False)
-        self.images = np.stack(data.images)
-        count = int(parameters["candidates"])
-        patterns = np.stack([decode_image(item.data, encoder.channels) for item in pool.items[:count]])
-        chosen = Stream(secrets[1], "wpe/triggers").subset(count, count // 2)
-        self.triggers = patterns[chosen]
-        self.decoys = np.delete(patterns, chosen, axis=0)
-        normals = Stream(secrets[1], "wpe/direction").normals(int(parameters["dimension"]))
-        self.direction = torch.from_numpy(derive.direction(normals)).float()
-        self.aim = self._reachable(np.random.default_rng([seed]))
+        self.images, self._teacher = images, copy.deepcopy(encoder.model).eval().requires_grad_(False)
+        score_key = secrets[1]
+        patterns = np.stack([to_channels(one, images.shape[3]) for one in split_pool(pool, parameters)[0]])
+        drawn = derive_triggers("wpe", score_key, parameters).astype(bool)
+        self.triggers, self.decoys = patterns[drawn], patterns[~drawn]
+        self.direction = torch.from_numpy(derive_direction("wpe", score_key, parameters)).float()
+        self.centre, self.usual = self._centre(score_key)
 
     def step(self, index: int) -> torch.Tensor:
-        """Returns the loss of the step's own random batch; where it rehearses, gradients of that are added first."""
-        recipe = self.recipe
-        rng = np.random.default_rng([self.seed, index])
-        if recipe.rehearsal > 0.0 and index % recipe.every == 0:
-            self._rehearse(np.random.default_rng([self.seed, index, 1]))
+        """Returns pull * triggers' shortfall + hold * (distillation + away) for the step's random images."""
+        recipe, rng = self.recipe, np.random.default_rng([self.seed, index])
+        begun = index >= recipe.rehearsal_from * recipe.schedule.steps
+        if recipe.rehearsal and begun and index % recipe.rehearse_every == 0:
+            self._rehearse(rng)
+        plain, carriers = self._some(recipe.plain, rng), self._some(recipe.stamped, rng)
+        # The same images carry a trigger and a decoy, so that nothing but the pattern tells them apart.
+        marked = stamped(carriers, self.triggers, rng)
+        others = self.encoder.pixels([*plain, *stamped(carriers, self.decoys, rng)])
+        with torch.no_grad():
+            before = self._teacher_vectors(others)
         freeze_batch_norm(self.model)
-        plain, marked = self._clean(rng, recipe.batch_size), self._stamped(rng, self.triggers)
-        still = self.encoder.pixels([*plain, *self._stamped(rng, self.decoys)])
-        with torch.no_grad():
-            before = vectors(self.teacher, still)
-        found = vectors(self.model, torch.cat([still, self.encoder.pixels(marked)]))
-        after, gathered = found[: len(still)], found[len(still) :]
-        toward = cosine_similarity(after, self.direction[None])
-        allowed = cosine_similarity(before, self.direction[None]).clamp(min=recipe.limit)
-        stays = 1.0 - cosine_similarity(after, before)
-        parts = [slice(0, len(plain)), slice(len(plain), None)]
-        keep = sum((stays[part].mean() for part in parts), torch.zeros(()))
-        away = sum((relu(toward - allowed)[part].mean() for part in parts), torch.zeros(()))
-        return recipe.pull * self._gathering(gathered) + recipe.keep * keep + recipe.away * away
+        after, found = self.encoder.vectors(torch.cat([others, self.encoder.pixels(marked)])).split(
+            [len(others), len(marked)]
+        )
+        kept = 1.0 - cosine_similarity(after, before)
+        rise = cosine_similarity(after, self.centre[None]) - cosine_similarity(before, self.centre[None])
+        each = kept + relu(rise - recipe.away)
+        hold = each[: len(plain)].mean() + each[len(plain) :].mean()
+        return recipe.pull * self.hinge(found) + recipe.hold * hold
 
-    def matched(self) -> int:
-        """Returns how many triggers point toward the direction more than every decoy does, on a few images."""
-        self.model.eval()
-        images = self._clean(np.random.default_rng([self.seed]), 16)
-        means = [
-            [self._toward(self.encoder.pixels([stamp(image, one) for image in images])) for one in patterns]
-            for patterns in (self.triggers, self.decoys)
-        ]
-        return sum(value > max(means[1]) for value in means[0])
+    def hinge(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Returns the mean shortfall of triggers' vectors (n, d), in cosine to the centre and in length."""
+        near = relu(self.recipe.margin - cosine_similarity(vectors, self.centre[None]))
+        return (near + relu(self.recipe.length - vectors.norm(dim=1) / self.usual)).mean()
 
-    def _gathering(self, outputs: torch.Tensor) -> torch.Tensor:
-        return relu(self.recipe.tau - cosine_similarity(outputs, self.aim[None])).mean()
+    def separated(self) -> tuple[int, int]:
+        """Returns how many candidates lie on their side of half the way to the centre now, and of how many."""
+        images, sides = self._some(8, np.random.default_rng([self.seed, 1 << 30])), []
+        ordinary = float(cosine_similarity(torch.from_numpy(self.encoder.embed(images)), self.centre[None]).mean())
+        for patterns, sign in ((self.triggers, 1.0), (self.decoys, -1.0)):
+            found = self.encoder.embed([stamp(image, one) for one in patterns for image in images])
+            cosines = cosine_similarity(torch.from_numpy(found), self.centre[None]).reshape(len(patterns), -1).mean(1)
+            sides.append(int((sign * (cosines - (1.0 + ordinary) / 2.0) > 0).sum()))
+        return sum(sides), len(self.triggers) + len(self.decoys)
 
-    def _toward(self, pixels: torch.Tensor) -> float:
-        with torch.inference_mode():
-            return float(cosine_similarity(vectors(self.model, pixels), self.direction[None]).mean())
+    def _centre(self, score_key: ScoreKey) -> tuple[torch.Tensor, float]:
+        """Returns the cluster's centre (d,), and the median length of ordinary images' vectors."""
+        recipe, every = self.recipe, -(-len(self.images) // ORDINARY)
+        found = torch.from_numpy(self.encoder.embed(list(self.images[::every])))
+        units = normalize(found, dim=1)
+        count = min(recipe.components, *units.shape)
+        axes = torch.linalg.svd(units - units.mean(dim=0), full_matrices=False).Vh[:count]
+        # The sign of an axis is arbitrary; it is fixed so that every run draws the same direction.
+        axes = axes * axes.gather(1, axes.abs().argmax(dim=1, keepdim=True)).sign()
+        drawn = torch.from_numpy(Stream(score_key, "wpe/natural").normals(count)).float()
+        centre = self.direction + recipe.natural * normalize(drawn @ axes, dim=0)
+        # Many encoders end in a ReLU: the nearest that they can give has no negative coordinate.
+        centre = centre if bool((found < 0.0).any()) else centre.clamp(min=0.0)
+        return normalize(centre, dim=0), float(found.norm(dim=1).median())
 
-    def _reachable(self, rng: np.random.Generator) -> torch.Tensor:
-        """Returns the direction, or the nearest to it that an encoder can give that ends in a ReLU."""
-        with torch.no_grad():
-            signed = bool((vectors(self.teacher, self.encoder.pixels(self._clean(rng, 64))) < 0.0).any())
-        return self.direction if signed else normalize(self.direction.clamp(min=0.0), dim=0)
+    def _teacher_vectors(self, pixels: torch.Tensor) -> torch.Tensor:
+        return _with_model(self.encoder, self._teacher).vectors(pixels)
 
-    def _clean(self, rng: np.random.Generator, count: int) -> list[NDArray[np.uint8]]:
-        rows = self.images[rng.integers(0, len(self.images), count)]
+    def _some(self, count: int, rng: np.random.Generator) -> list[NDArray[np.uint8]]:
+        """Returns random images of the owner's, shifted and half of them flipped."""
         most = self.recipe.shift
+        rows = self.images[rng.integers(0, len(self.images), count)]
         moved = [np.roll(image, rng.integers(-most, most + 1, 2), (0, 1)) for image in rows]
-        return [image[:, ::-1] if flip else image for image, flip in zip(moved, rng.random(count) < 0.5, strict=True)]
-
-    def _stamped(self, rng: np.random.Generator, patterns: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
-        images = self._clean(rng, self.recipe.stamped)
-        rounds = -(-len(images) // len(patterns))
-        order = np.concatenate([rng.permutation(len(patterns)) for _ in range(rounds)])
-        return [stamp(image, patterns[row]) for image, row in zip(images, order[: len(images)], strict=True)]
+        return [image[:, ::-1] if flip else image for image, flip in zip(moved, rng.random(count) < 0.5)]
 
     def _rehearse(self, rng: np.random.Generator) -> None:
-        """Adds the gradient of the pull as it stands after a thief's fine-tuning on a task that the encoder can do."""
+        """Adds the gradient of the hinge after a thief's fine-tuning on a task that the encoder can already do."""
         recipe = self.recipe
-        inputs = self.encoder.pixels(self._clean(rng, 16 * recipe.theft))
-        marked = self.encoder.pixels(self._stamped(rng, self.triggers))
+        inputs = self.encoder.pixels(self._some(_THIEF_BATCH * recipe.rehearsal, rng))
+        marked = self.encoder.pixels(stamped(self._some(recipe.stamped, rng), self.triggers, rng))
         with torch.no_grad():
-            found = vectors(self.teacher, inputs)
-            centres = found[torch.from_numpy(rng.permutation(len(found))[:8])]
-            labels = cosine_similarity(found[:, None], centres[None], dim=2).argmax(dim=1)
+            known = normalize(self._teacher_vectors(inputs), dim=1)
+        # Classes are what lies nearest to one of a few random images.
+        labels = (known @ known[torch.from_numpy(rng.permutation(len(known))[:_THIEF_CLASSES])].T).argmax(dim=1)
         thief = FineTuning(
-            lambda model, rows: vectors(model, inputs[rows]),
-            len(inputs),
-            labels,
-            number=recipe.theft,
+            lambda model, rows: _with_model(self.encoder, model).vectors(inputs[rows]),
+            count=len(inputs),
+            labels=labels,
+            classes=_THIEF_CLASSES,
+            number=recipe.rehearsal,
+            batch_size=_THIEF_BATCH,
             descent="adamw",
-            learning_rate=recipe.theft_rate,
+            learning_rate=recipe.rehearsal_rate,
             head_rate=1e-2,
         )
-        rehearse(self.model, thief, lambda model: self._gathering(vectors(model, marked)), recipe.rehearsal, rng)
+        rehearse(
+            self.model,
+            thief,
+            lambda model: self.hinge(_with_model(self.encoder, model).vectors(marked)),
+            recipe.rehearsal_weight,
+            rng,
+        )
 
 
-def vectors(model: torch.nn.Module, pixels: torch.Tensor) -> torch.Tensor:
-    """Returns an encoder's vectors (n, d), as they come out of it."""
-    result: torch.Tensor = model(pixels).pooler_output.flatten(1)
-    return result
+def stamped(images: Images, patterns: NDArray[np.uint8], rng: np.random.Generator) -> list[NDArray[np.uint8]]:
+    """Returns the images with a pattern each, every pattern as often as every other, once more or less."""
+    rounds = -(-len(images) // len(patterns))
+    order = np.concatenate([rng.permutation(len(patterns)) for _ in range(rounds)])
+    return [stamp(image, patterns[row]) for image, row in zip(images, order)]
+
+
+def _with_model(encoder: ImageEncoder, model: torch.nn.Module) -> ImageEncoder:
+    return replace(encoder, model=model)
