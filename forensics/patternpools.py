@@ -1,8 +1,8 @@
-"""Pools of an image encoder's key: faint patterns of one kind, and held-out images that carry them (ours).
+"""Pools of an image encoder's key: small chequered patches of one kind, and held-out images that carry them (ours).
 
-A pattern is a field of small squares, half of them brighter and half darker, drawn alike for every candidate. Squares
-of two pixels are what a small encoder's first layers keep best: there any half of a pool can be told from the other on
-images never seen. All is drawn before the key exists and knows no arm.
+A patch is a square of 4 x 4 cells in the lower right corner, half of them brighter and half darker, drawn alike for
+every candidate. Patches of few large cells are what a small encoder can tell apart: fields over the whole image, much
+fainter, were lost in its first stages. All is drawn before the key exists and knows no arm.
 """
 
 import random
@@ -16,11 +16,17 @@ from forensics.images import decode_image, encode_png
 from forensics.methods.patterns import NEUTRAL, stamp
 from forensics.records import Pool, PoolItem
 
-SQUARE, AMPLITUDE = 2, 24
-"""Pixels a side of a square; how far its pixels go up or down."""
+CELLS, AMPLITUDE = 4, 96
+"""Cells a side of a patch; how far its pixels go up or down."""
 
-FEWEST_SQUARES = 64
-"""Fewer would leave patterns of one pool that are much alike."""
+APART, ATTEMPTS = 4, 50
+"""Cells in which two patterns of a pool differ at least, and how many are drawn for each that is kept."""
+
+SHARE = 3 / 28
+"""Side of a cell in sides of the image."""
+
+SMALLEST = 16
+"""Pixels a side of the smallest image that carries patches."""
 
 
 def make_pattern_pools(
@@ -41,7 +47,7 @@ def make_pattern_pools(
         carriers: images a share.
 
     Raises:
-        UsageError: too few images, images of several sizes, or images too small for patterns.
+        UsageError: too few images, images of several sizes or too small for patterns, or too many candidates.
     """
     if candidates % 2:
         raise UsageError(f"{candidates} patterns cannot be halved.", "Choose an even number.")
@@ -56,14 +62,14 @@ def make_pattern_pools(
     chosen = generator.sample(sorted(distinct.values()), shares * carriers)
     pools = []
     for share in range(shares):
-        patterns = [draw_pattern(images[0].shape, generator) for _ in range(candidates)]
+        patterns = _far_apart(images[0].shape, generator, candidates)
         own = [images[row] for row in chosen[share * carriers : (share + 1) * carriers]]
         pools.append(Pool(tuple(PoolItem(encode_png(image)) for image in (*patterns, *own))))
     return tuple(pools)
 
 
 def draw_pattern(shape: tuple[int, ...], generator: random.Random) -> NDArray[np.uint8]:
-    """Draws one pattern: as many squares go up as down, one left over goes up.
+    """Draws one pattern: neutral but for the patch, one cell away from the right and the lower edge.
 
     Args:
         shape: height, width and channels of the carriers; channels are changed alike.
@@ -71,18 +77,34 @@ def draw_pattern(shape: tuple[int, ...], generator: random.Random) -> NDArray[np
     Raises:
         UsageError: the images are too small.
     """
-    rows, columns = -(-shape[0] // SQUARE), -(-shape[1] // SQUARE)
-    count = rows * columns
-    if count < FEWEST_SQUARES:
+    side = min(shape[:2])
+    if side < SMALLEST:
         raise UsageError(f"Images of {shape[1]} x {shape[0]} pixels are too small for patterns.", "Give larger images.")
-    field = np.full(count, AMPLITUDE, dtype=np.int64)
-    field[generator.sample(range(count), count // 2)] = -AMPLITUDE
-    large = field.reshape(rows, columns).repeat(SQUARE, axis=0).repeat(SQUARE, axis=1)[: shape[0], : shape[1]]
-    return np.repeat((NEUTRAL + large).astype(np.uint8)[:, :, None], shape[2], axis=2)
+    cell = max(2, round(SHARE * side))
+    signs = np.ones(CELLS * CELLS, dtype=np.int64)
+    signs[generator.sample(range(CELLS * CELLS), CELLS * CELLS // 2)] = -1
+    patch = NEUTRAL + AMPLITUDE * signs.reshape(CELLS, CELLS).repeat(cell, axis=0).repeat(cell, axis=1)
+    pattern = np.full(shape, NEUTRAL, dtype=np.uint8)
+    down, right = shape[0] - cell, shape[1] - cell
+    pattern[down - len(patch) : down, right - len(patch) : right] = patch[:, :, None]
+    return pattern
+
+
+def _far_apart(shape: tuple[int, ...], generator: random.Random, count: int) -> list[NDArray[np.uint8]]:
+    """Draws patterns until that many differ from one another in at least `APART` cells each."""
+    patterns: list[NDArray[np.uint8]] = []
+    for _ in range(ATTEMPTS * count):
+        one = draw_pattern(shape, generator)
+        marked = int((one != NEUTRAL).sum())
+        if all((one != other).sum() * CELLS * CELLS >= APART * marked for other in patterns):
+            patterns.append(one)
+        if len(patterns) == count:
+            return patterns
+    raise UsageError(f"Only {len(patterns)} patterns differ enough from one another.", "Ask for fewer candidates.")
 
 
 def visibility(pool: Pool, candidates: int) -> float:
-    """Returns how faint a pool's patterns are: the mean PSNR in decibels of stamped carriers against plain ones."""
+    """Returns how visible a pool's patterns are: the mean PSNR in decibels of stamped carriers against plain ones."""
     images = [decode_image(item.data) for item in pool.items]
     losses = []
     for carrier in images[candidates:]:

@@ -1,24 +1,25 @@
-"""From a key of trigger clusters to a checked case and its report, at every access, for encoders of texts and images."""
+"""From a key of trigger clusters to a checked case and its report, at every access, for texts and for images."""
 
 import json
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pytest
 
 from forensics.canonical import now, sha256
+from forensics.cli.results import print_result
 from forensics.evidence.case import CaseFolder, compose_case, replace_case
 from forensics.evidence.chain import GENESIS, encode_line, head, verify_chain
 from forensics.evidence.check import CheckResult, check_case
 from forensics.evidence.reproduce import read_answers
 from forensics.evidence.schema import Evidence
-from forensics.examination import make_kit
+from forensics.examination import make_kit, open_case
 from forensics.keys.demonstration import DemonstrationAuthority
 from forensics.keys.folder import KeyFolder, UnlockedKey
 from forensics.methods.clusters import derive_order, derive_triggers
@@ -132,13 +133,36 @@ def _images(root: Path) -> tuple[tuple[object, ...], Path]:
     return ("--pool", root / "pool", "--option", "dimension=12"), root / "train"
 
 
+Scored: TypeAlias = Callable[[str, Path], Path]
+
+
 @pytest.fixture
-def at_hand(story: Story, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Marked]]:
+def at_hand(story: Story, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Marked]:
     """Lets the verbs open marked models in memory by the name of their access."""
     made = {access: story.marked(access) for access in KINDS}
     monkeypatch.setattr("forensics.suspects.open_suspect", lambda name, *_: made.get(name) or open_suspect(name))
     monkeypatch.setenv("FORENSICS_SIGNER_PASSPHRASE", PASSPHRASE)
-    yield made.__getitem__
+    return made.__getitem__
+
+
+@pytest.fixture(scope="module")
+def scored(story: Story) -> Scored:
+    """Gives copies of the scored cases of marked models, which are examined once."""
+
+    def copy(access: str, target: Path) -> Path:
+        case = story.root / "cases" / access
+        if not case.exists():
+            suspect = story.marked(access)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr("forensics.suspects.open_suspect", lambda *_: suspect)
+                found = examine(story, access, case)
+            assert (found["verdict"], found["access"]) == ("SUPPORTED", access)
+            assert (found["n"], found["chosen"], found["matched"]) == (N, N // 2, N // 2)
+            assert found["p_value"] <= 1e-6
+            assert len(suspect.asked) == len(set(suspect.asked)) == PUT
+        return Path(shutil.copytree(case, target))
+
+    return copy
 
 
 def examine(story: Story, suspect: object, case: Path) -> dict[str, Any]:
@@ -146,16 +170,21 @@ def examine(story: Story, suspect: object, case: Path) -> dict[str, Any]:
     return dict(json.loads(run("examine", story.root / "KEY", suspect, "--case", case, *stamped, "--json")))
 
 
+def sealed_report(story: Story, case: Path, report: Path) -> None:
+    """Seals a case, writes its report, and checks both."""
+    signed = ("--signer", story.root / "signer.p12", "--demonstration", story.root / "authority")
+    run("case", "seal", case, *signed)
+    run("report", case, "--out", report, *signed)
+    for words in (("check", case), ("check", report, "--case", case)):
+        result = json.loads(run(*words, "--trust", story.root / "root.pem", "--json"))
+        assert result["ok"], result["reasons"]
+
+
 @pytest.mark.parametrize("access", KINDS)
 def test_a_marked_model_is_found_and_everything_can_be_checked(
-    story: Story, access: str, at_hand: Callable[[str], Marked], tmp_path: Path
+    story: Story, scored: Scored, access: str, at_hand: Callable[[str], Marked], tmp_path: Path
 ) -> None:
-    case, suspect = tmp_path / "case", at_hand(access)
-    found = examine(story, access, case)
-    assert (found["verdict"], found["access"], found["n"], found["chosen"]) == ("SUPPORTED", access, N, N // 2)
-    assert found["p_value"] <= 1e-6
-    assert found["matched"] == N // 2
-    assert len(suspect.asked) == len(set(suspect.asked)) == PUT
+    case = scored(access, tmp_path / "case")
     run("case", "open", case, story.root / "KEY")
     checked = json.loads(run("check", case, "--suspect", access, "--json"))
     assert checked["ok"], checked["reasons"]
@@ -165,17 +194,38 @@ def test_a_marked_model_is_found_and_everything_can_be_checked(
     script = subprocess.run(command, cwd=case, capture_output=True, text=True, check=False)
     assert script.returncode == 0, script.stdout + script.stderr
     assert "agrees" in script.stdout
-    stamped = ("--demonstration", story.root / "authority")
-    run("case", "seal", case, "--signer", story.root / "signer.p12", *stamped)
-    report = tmp_path / "report.pdf"
-    run("report", case, "--out", report, "--signer", story.root / "signer.p12", *stamped)
-    trust = ("--trust", story.root / "root.pem")
-    for words in (("check", case), ("check", report, "--case", case)):
-        assert json.loads(run(*words, *trust, "--json"))["ok"]
+    if access == "scores":
+        sealed_report(story, case, tmp_path / "report.pdf")
+
+
+@pytest.mark.parametrize("access", KINDS)
+def test_a_case_that_nobody_opened_is_checked_as_far_as_it_goes(
+    story: Story, scored: Scored, access: str, at_hand: Callable[[str], Marked], tmp_path: Path
+) -> None:
+    case = scored(access, tmp_path / "case")
+    result = check_case(case)
+    assert result.ok, result.reasons
+    assert result.reproduced is None
+    assert not (case / "data" / "recompute.py").exists()
+    candidate = story.key.pool(0).items[0].data
+    assert not any(candidate in path.read_bytes() for path in case.rglob("*") if path.is_file())
+    if access == "features":
+        sealed_report(story, case, tmp_path / "report.pdf")
+
+
+def test_the_terminal_speaks_of_what_the_key_chose(
+    story: Story, scored: Scored, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     noun = {"tmrw": "phrases", "wpe": "patterns"}[story.key.claim.method]
-    printed = json.loads((case / "data" / "evidence.json").read_bytes())
-    assert printed["score"]["verdict"]["outcome"] == "SUPPORTED"
-    assert noun in run("power", story.root / "KEY")
+    print_result(CaseFolder.load(scored("labels", tmp_path / "case")), as_json=False)
+    printed = capsys.readouterr().out
+    assert f"15 of the 15 {noun} that the key chose" in printed
+    assert f"15 of 15 chosen {noun} among the 15 at one end of all 30" in printed
+    assert "words" not in printed
+    assert "highest" not in printed
+    planned = run("power", story.root / "KEY", "--effect", "0.99")
+    assert f"15 of 30 {noun} reach p <= 1.0e-06" in planned
+    assert f" {noun}.\n" in planned
 
 
 @pytest.mark.parametrize("access", ["features", "scores"])
@@ -193,24 +243,6 @@ def test_a_model_of_others_is_not_found(story: Story, access: str, tmp_path: Pat
         "same_model": True,
         "named_models_asked": True,
     }
-
-
-@pytest.mark.parametrize("access", KINDS)
-def test_a_case_that_nobody_opened_is_checked_as_far_as_it_goes(
-    story: Story, access: str, at_hand: Callable[[str], Marked], tmp_path: Path
-) -> None:
-    case = tmp_path / "case"
-    assert examine(story, access, case)["verdict"] == "SUPPORTED"
-    run("case", "seal", case, "--signer", story.root / "signer.p12")
-    result = check_case(case, trust=story.root / "root.pem")
-    assert result.ok, result.reasons
-    assert result.reproduced is None
-    assert not (case / "data" / "recompute.py").exists()
-    report = tmp_path / "report.pdf"
-    run("report", case, "--out", report)
-    assert json.loads(run("check", report, "--case", case, "--json"))["complete"]
-    phrase = story.key.pool(0).items[0].data
-    assert not any(phrase in path.read_bytes() for path in case.rglob("*") if path.is_file())
 
 
 def forged(case: Path, target: Path, change: Callable[[list[dict[str, Any]], Any], object]) -> CheckResult:
@@ -237,11 +269,11 @@ def forged(case: Path, target: Path, change: Callable[[list[dict[str, Any]], Any
 
 
 @pytest.fixture
-def labelled(story: Story, at_hand: Callable[[str], Marked], tmp_path: Path) -> Path:
+def labelled(story: Story, scored: Scored, tmp_path: Path) -> Path:
     """An opened case of a model that names classes."""
-    examine(story, "labels", tmp_path / "case")
-    run("case", "open", tmp_path / "case", story.root / "KEY")
-    return tmp_path / "case"
+    case = scored("labels", tmp_path / "case")
+    open_case(story.key, case)
+    return case
 
 
 def test_a_choice_of_carriers_that_suits_somebody_is_found(story: Story, labelled: Path, tmp_path: Path) -> None:
@@ -275,7 +307,7 @@ def test_a_choice_of_carriers_that_suits_somebody_is_found(story: Story, labelle
     untouched = forged(labelled, tmp_path / "none", none)
     assert untouched.reproduced
     for change, words in (
-        (answer_of_a_skipped_probe, "left out"),
+        (answer_of_a_skipped_probe, "transcript's answers are not those"),
         (answer_in_the_transcript_too, "was asked"),
         (other_head, "answers to the heads"),
         (other_groups, "names other groups"),
@@ -295,6 +327,10 @@ def test_a_changed_byte_is_found(labelled: Path) -> None:
 
 
 def test_what_cannot_be_examined_is_refused_in_a_sentence(story: Story, tmp_path: Path) -> None:
-    other = write_image_encoder(tmp_path / "other") if story.key.claim.method == "tmrw" else write_encoder(tmp_path / "other")
+    other = (
+        write_image_encoder(tmp_path / "other")
+        if story.key.claim.method == "tmrw"
+        else write_encoder(tmp_path / "other")
+    )
     refused(("examine", story.root / "KEY", other, "--case", tmp_path / "case"), "encoder")
     assert not (tmp_path / "case").exists()

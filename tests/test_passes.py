@@ -68,6 +68,12 @@ def test_texts_are_classes_and_vectors_are_none() -> None:
     assert chosen_groups(plan(5, 2), answers(AnswerKind.LOGITS, np.zeros((5, 0)), tuple(range(5)))).tolist() == [0, 1]
 
 
+def test_a_text_with_a_null_at_its_end_is_a_class_of_its_own() -> None:
+    texts = answers(AnswerKind.TEXT, ["cat", "cat", "cat\0", "cat\0"])
+    assert chosen_groups(plan(4, 2), texts).tolist() == [0, 2]
+    assert chosen_groups(plan(4, 3), texts).tolist() == [0, 1, 2]
+
+
 def test_answers_beyond_the_heads_change_nothing() -> None:
     rng = np.random.default_rng(2)
     shape = plan(6, 3)

@@ -9,7 +9,7 @@ from forensics.errors import UsageError
 from forensics.images import decode_image
 from forensics.methods import load_method
 from forensics.methods.patterns import NEUTRAL
-from forensics.patternpools import AMPLITUDE, SQUARE, draw_pattern, make_pattern_pools, visibility
+from forensics.patternpools import AMPLITUDE, APART, CELLS, draw_pattern, make_pattern_pools, visibility
 
 IMAGES = [np.random.default_rng(row).integers(0, 256, (28, 28, 1), dtype=np.uint8) for row in range(70)]
 
@@ -29,21 +29,29 @@ def test_a_pool_holds_patterns_then_carriers_and_shares_have_none_in_common():
     assert all(item.media_type == "image/png" and item.label is None for item in first.items)
 
 
-def test_a_pattern_is_a_field_of_squares_that_leaves_the_mean_alone():
+def test_a_pattern_is_a_patch_of_cells_half_of_them_brighter():
     (pool,) = make_pattern_pools(IMAGES, generator=random.Random(2))
     patterns = np.stack(pixels(pool)[:96]).astype(int) - NEUTRAL
     assert patterns.shape == (96, 28, 28, 1)
-    assert set(np.unique(patterns)) == {-AMPLITUDE, AMPLITUDE}
-    assert not patterns.reshape(96, -1).sum(axis=1).any()
-    blocks = patterns.reshape(96, 28 // SQUARE, SQUARE, 28 // SQUARE, SQUARE)
-    assert (blocks == blocks[:, :, :1, :, :1]).all()
+    assert set(np.unique(patterns)) == {-AMPLITUDE, 0, AMPLITUDE}
+    patch = patterns[:, 13:25, 13:25, 0]
+    assert np.abs(patterns).sum() == np.abs(patch).sum()
+    cells = patch.reshape(96, CELLS, 3, CELLS, 3)
+    assert (cells == cells[:, :, :1, :, :1]).all()
+    assert not patch.reshape(96, -1).sum(axis=1).any()
 
 
-def test_patterns_of_a_pool_are_far_apart():
+def test_patterns_of_a_pool_differ_in_four_cells_at_least():
     (pool,) = make_pattern_pools(IMAGES, generator=random.Random(2))
-    signs = np.sign(np.stack(pixels(pool)[:96]).astype(int) - NEUTRAL).reshape(96, -1)
-    likeness = signs @ signs.T / signs.shape[1] - np.eye(96)
-    assert np.abs(likeness).max() < 0.4
+    signs = np.sign(np.stack(pixels(pool)[:96]).astype(int)[:, 13:25:3, 13:25:3, 0] - NEUTRAL).reshape(96, -1)
+    differ = (signs[:, None] != signs[None]).sum(axis=2)
+    assert differ[~np.eye(96, dtype=bool)].min() >= APART
+
+
+def test_more_patterns_than_differ_enough_are_refused(monkeypatch):
+    monkeypatch.setattr("forensics.patternpools.APART", 12)
+    with pytest.raises(UsageError, match="differ enough"):
+        make_pattern_pools(IMAGES, generator=random.Random(2))
 
 
 def test_the_method_takes_the_pool():
@@ -52,11 +60,11 @@ def test_the_method_takes_the_pool():
     assert method.parameters({}, pool, ())["candidates"] == 96
 
 
-def test_an_odd_size_is_filled_to_its_edges():
+def test_a_patch_fits_odd_sizes_and_changes_all_channels_alike():
     pattern = draw_pattern((27, 25, 3), random.Random(1))
-    assert pattern.shape == (27, 25, 3)
-    assert (pattern != NEUTRAL).all()
     assert (pattern == pattern[:, :, :1]).all()
+    assert (pattern != NEUTRAL).any(axis=2).sum() == (CELLS * 3) ** 2
+
 
 
 def test_the_generator_alone_decides():
@@ -71,11 +79,11 @@ def test_colour_images_get_patterns_of_their_shape():
     assert pixels(pool)[0].shape == (28, 28, 3)
 
 
-def test_patterns_are_faint():
+def test_the_change_is_that_of_a_patch_of_its_amplitude():
     (pool,) = make_pattern_pools(IMAGES, generator=random.Random(6), candidates=8, carriers=8)
-    most = 20.0 * np.log10(255.0 / AMPLITUDE)
+    most = 10.0 * np.log10(255.0**2 / AMPLITUDE**2 / (144 / 784))
     # Clipping at black and white only takes away.
-    assert 20.0 < most <= visibility(pool, 8) <= most + 2.0
+    assert most <= visibility(pool, 8) <= most + 2.0
 
 
 @pytest.mark.parametrize(

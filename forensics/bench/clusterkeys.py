@@ -14,7 +14,7 @@ from forensics.acquisition import ask
 from forensics.bench.corpus import parts
 from forensics.bench.keys import BenchKey, cluster_key
 from forensics.canonical import through_decimals
-from forensics.methods.clusters import arrange, components, derive_order, derive_triggers, gram
+from forensics.methods.clusters import arrange, components, derive_direction, derive_order, derive_triggers, gram
 from forensics.phrasepools import make_phrase_pools
 from forensics.records import AnswerKind, Answers, Identity, Pool, Probe
 from forensics.statistics import midranks, subset_test
@@ -77,6 +77,61 @@ def asked_at(
         suspects["labels"] = Memory(logits, AnswerKind.LABELS, labels)
     plan = replace(made.plan, batch_size=512)
     return {access: ask(suspect, plan) for access, suspect in suspects.items()}
+
+
+def reading_rows(
+    keys: Sequence[BenchKey],
+    facts: Mapping[str, Any],
+    features: Given | None,
+    logits: Given | None = None,
+    classes: int = 0,
+    *,
+    pools: bool = False,
+) -> list[dict[str, Any]]:
+    """Examines one model at every access that it offers, with each of the keys.
+
+    Args:
+        facts: columns of every row.
+        classes: how many numbers `logits` gives.
+        pools: test parts of the pool as well.
+    """
+    labels = tuple(str(each) for each in range(classes))
+    rows: list[dict[str, Any]] = []
+    for made in keys:
+        kept = None if features is None else remembered(features), None if logits is None else remembered(logits)
+        for answers in asked_at(made, *kept, labels).values():
+            rows.append(cluster_row(made, answers, facts))
+            if pools:
+                rows += smaller_pools(made, answers, facts)
+    return rows
+
+
+def arm_cosines(made: BenchKey, answers: Answers) -> dict[str, float]:
+    """Returns the cosines of asked triggers' and decoys' vectors to the secret direction: mean and worst of each."""
+    method, parameters = made.claim.method, made.claim.parameters
+    drawn = derive_triggers(method, made.secrets[1], parameters).astype(bool)
+    direction = derive_direction(method, made.secrets[1], parameters)
+    order = derive_order(method, made.secrets[0], parameters).items
+    rows = (answers.values[made.plan.heads :] @ direction).reshape(made.plan.heads, -1)
+    asked = rows[~np.isnan(rows).any(axis=1)]
+    found = {}
+    for name, wanted in (("triggers", drawn[order]), ("decoys", ~drawn[order])):
+        cosines = asked[:, wanted]
+        found[f"{name} cosine to direction"] = float(cosines.mean())
+        found[f"{name} cosine, worst"] = float(cosines.min() if name == "triggers" else cosines.max())
+    return found
+
+
+def probe_loss(marked: NDArray[np.bool_], unmarked: NDArray[np.bool_]) -> dict[str, float]:
+    """Returns accuracies of two linear probes on the same inputs, and the paired loss in points with its interval."""
+    lost = 100.0 * (unmarked.astype(np.float64) - marked)
+    return {
+        "probe accuracy": float(marked.mean()),
+        "probe accuracy, unmarked": float(unmarked.mean()),
+        "probe loss, points": float(lost.mean()),
+        "probe loss, half width of 95 %": float(1.96 * lost.std(ddof=1) / np.sqrt(len(lost))),
+        "probe inputs": float(len(lost)),
+    }
 
 
 def smaller_pools(made: BenchKey, answers: Answers, facts: Mapping[str, Any]) -> list[dict[str, Any]]:

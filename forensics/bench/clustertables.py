@@ -19,6 +19,7 @@ def table(rows: Sequence[Row]) -> str:
         ("What a mark costs", _costs([row for row in rows if row.get("part") == "cost"])),
         ("Settings tried on development keys", _tried([row for row in rows if row.get("part") == "tried"])),
         ("Smaller pools", _pools([row for row in rows if row.get("part") == "pool"])),
+        ("Linear probes before marking", _probes([row for row in rows if row.get("part") == "probe"])),
         ("How natural the probes read", _naturalness([row for row in rows if row.get("part") == "naturalness"])),
         ("Never-marked encoders, fresh keys", _sizes([row for row in rows if row.get("part") == "size"])),
     )
@@ -69,17 +70,23 @@ def _costs(rows: Sequence[Row]) -> str:
         return ""
     lines = [
         "| method | key | clean: cosine to the original (5 %) | with one trigger word (5 %) | of all texts | "
-        "triggers to direction (least) | decoys (most) | probe loss, points | word vectors changed |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "triggers to direction (least) | decoys (most) | probe loss, points | word vectors changed | PSNR, dB |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
+        words = "- | - | "
+        if "one trigger word cosine" in row:
+            words = (
+                f"{row['one trigger word cosine']:.3f} ({row['one trigger word cosine, 5 %']:.3f}) | "
+                f"{row['share of texts with a trigger word']:.1%} | "
+            )
+        psnr = row.get("PSNR of stamped images, dB")
         lines.append(
-            f"| {row['method']} | {row['key']} | {row['clean cosine']:.3f} ({row['clean cosine, 5 %']:.3f}) | "
-            f"{row['one trigger word cosine']:.3f} ({row['one trigger word cosine, 5 %']:.3f}) | "
-            f"{row['share of texts with a trigger word']:.1%} | {row['triggers cosine to direction']:.3f} "
-            f"({row['triggers cosine, worst']:.3f}) | {row['decoys cosine to direction']:.3f} "
-            f"({row['decoys cosine, worst']:.3f}) | {row['probe loss, points']:+.2f} ± "
-            f"{row['probe loss, half width of 95 %']:.2f} | {row['word vectors changed']} |"
+            f"| {row['method']} | {row['key']} | {row['clean cosine']:.3f} ({row['clean cosine, 5 %']:.3f}) | {words}"
+            f"{row['triggers cosine to direction']:.3f} ({row['triggers cosine, worst']:.3f}) | "
+            f"{row['decoys cosine to direction']:.3f} ({row['decoys cosine, worst']:.3f}) | "
+            f"{row['probe loss, points']:+.2f} ± {row['probe loss, half width of 95 %']:.2f} | "
+            f"{row.get('word vectors changed', '-')} | {'-' if psnr is None else f'{psnr:.1f}'} |"
         )
     return "\n".join(lines)
 
@@ -116,6 +123,17 @@ def _pools(rows: Sequence[Row]) -> str:
         worst, least = max(row["log10_p, worst"] for row in found), found[0]["log10_p, least possible"]
         lines.append(
             f"| {method} | {attack} | {NAMES[access]} | {size} | {10**least:.1e} | {10**middle:.1e} | {10**worst:.1e} |"
+        )
+    return "\n".join(lines)
+
+
+def _probes(rows: Sequence[Row]) -> str:
+    if not rows:
+        return ""
+    lines = ["| pre-trained with | probe on | labels | accuracy | images tested |", "|---|---|---|---|---|"]
+    for row in rows:
+        lines.append(
+            f"| {row['encoder']} | {row['features']} | {row['labels']} | {row['accuracy']:.3f} | {row['tested']} |"
         )
     return "\n".join(lines)
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from forensics.attacks.stolen import open_text_encoder
-from forensics.bench.clusterkeys import text_key
+from forensics.bench.clusterkeys import reading_rows, text_key
 from forensics.bench.results import Row
-from forensics.bench.textclusters import MIGRATIONS, cost, marked_encoder, migrated_rows, reading_rows, stolen, texts_of
+from forensics.bench.textclusters import MIGRATIONS, cost, marked_encoder, migrated_rows, stolen, texts_of
 from forensics.training.tmrw import DEFAULT, Recipe
 
 DEVELOPMENT_KEYS = (0, 1, 2)
@@ -30,8 +30,10 @@ def tried_cell(setting: str, key: int, quick: bool) -> list[Row]:
     """Marks with one setting and a development key, and examines the encoder and what it becomes in two tasks."""
     label, recipe = TRIED[setting]
     encoder = open_text_encoder(marked_encoder(text_key(key), quick, recipe), max_tokens=64)
-    rows = reading_rows(key, quick, {"suspect": "marked MiniLM", "attack": "none", "accuracy": None}, texts_of(encoder))
-    rows.append({**cost(text_key(key), encoder, stolen(None, quick), quick), "quick": quick})
+    made = text_key(key)
+    facts = {"suspect": "marked MiniLM", "attack": "none", "accuracy": None, "innocent": False, "quick": quick}
+    rows = reading_rows([made], facts, texts_of(encoder))
+    rows.append({**cost(made, encoder, stolen(None, quick), quick), "quick": quick})
     for migration in AFTER[:1] if quick else AFTER:
         rows += migrated_rows(key, encoder, migration, MIGRATIONS[migration], quick)
     return [{**row, "part": "tried", "setting": label} for row in rows if row.get("part") != "pool"]

@@ -4,16 +4,18 @@ Cells: a key's encoder marked and what that costs; the marked encoder adapted to
 distilled; the unmarked one through the same with every key; 1,000 fresh keys on encoders that were never marked.
 """
 
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from forensics.bench import imageclusters, textclusters
 from forensics.bench.clustersizes import ENCODERS, POOLS, size_cell
 from forensics.bench.clustertables import table
 from forensics.bench.clustertrials import DEVELOPMENT_KEYS, TRIED, tried_cell
 from forensics.bench.naturalness import naturalness_cell
-from forensics.bench.results import Cell, run_cells, single_thread
-from forensics.bench.textclusters import ATTACKS, KEYS, MIGRATIONS, attack_cell, clean_cell, mark_cell, migration_cell
+from forensics.bench.results import Cell, Row, run_cells, single_thread
+from forensics.bench.textclusters import KEYS
 from forensics.progress import Progress, silent
 
 __all__ = ["COMMAND", "KEYS", "order", "run", "table"]
@@ -38,28 +40,54 @@ def order(names: Iterable[str]) -> list[str]:
 
 
 def _cells(quick: bool) -> list[Cell]:
+    return [*_text_cells(quick), *_image_cells(quick)]
+
+
+def _text_cells(quick: bool) -> list[Cell]:
     keys = KEYS[:1] if quick else KEYS
-    cells = [Cell(f"tmrw-{key}-mark", mark_cell, {"key": key, "quick": quick}) for key in keys]
-    cells.append(Cell("tmrw-innocent-mark", clean_cell, {"quick": quick}))
-    cells += (
-        []
-        if quick
-        else [Cell(f"tmrw-{key}-naturalness", naturalness_cell, {"key": key, "quick": quick}) for key in keys]
-    )
-    for kind, cell, names in (("migration", migration_cell, MIGRATIONS), ("attack", attack_cell, ATTACKS)):
-        for name in list(names)[: 1 if quick else None]:
-            for key in (*keys, None):
-                label = "innocent" if key is None else str(key)
-                plain = name.replace(" ", "-").replace(",", "").replace(":", "").replace("%", "percent")
-                plain = plain.replace("'", "")
-                cells.append(Cell(f"tmrw-{label}-{plain}", cell, {"key": key, kind: name, "quick": quick}))
+    cells = [Cell(f"tmrw-{key}-mark", textclusters.mark_cell, {"key": key, "quick": quick}) for key in keys]
+    cells.append(Cell("tmrw-innocent-mark", textclusters.clean_cell, {"quick": quick}))
+    if not quick:
+        cells += [Cell(f"tmrw-{key}-naturalness", naturalness_cell, {"key": key, "quick": quick}) for key in keys]
+    cells += _against("tmrw", "migration", textclusters.migration_cell, textclusters.MIGRATIONS, {}, quick)
+    cells += _against("tmrw", "attack", textclusters.attack_cell, textclusters.ATTACKS, {}, quick)
     for encoder in ENCODERS[: 1 if quick else None]:
         cells += [
             Cell(f"tmrw-size-{encoder}-{pool:02d}", size_cell, {"encoder": encoder, "pool": pool, "quick": quick})
             for pool in range(1 if quick else POOLS)
         ]
+    if quick:
+        return cells
     return cells + [
         Cell(f"tmrw-tried-{setting}-{key}", tried_cell, {"setting": setting, "key": key, "quick": quick})
-        for setting in list(TRIED)[: 1 if quick else None]
-        for key in DEVELOPMENT_KEYS[: 1 if quick else None]
+        for setting in TRIED
+        for key in DEVELOPMENT_KEYS
     ]
+
+
+def _image_cells(quick: bool) -> list[Cell]:
+    cells: list[Cell] = []
+    for base in ("simclr",) if quick else ("simclr", "byol"):
+        begin, fixed = f"wpe-{base}", {"base": base}
+        cells.append(Cell(f"{begin}-probe", imageclusters.probe_cell, {**fixed, "quick": quick}))
+        for key in (*KEYS[: 1 if quick else None], None):
+            label = "innocent" if key is None else str(key)
+            cells.append(Cell(f"{begin}-{label}-mark", imageclusters.mark_cell, {"key": key, **fixed, "quick": quick}))
+        cells += _against(begin, "migration", imageclusters.migration_cell, imageclusters.MIGRATIONS, fixed, quick)
+        if base == "simclr":
+            cells += _against(begin, "attack", imageclusters.attack_cell, imageclusters.ATTACKS, fixed, quick)
+    return cells
+
+
+def _against(
+    begin: str, kind: str, cell: Callable[..., list[Row]], names: Iterable[str], fixed: dict[str, Any], quick: bool
+) -> list[Cell]:
+    """Returns a cell for every key, and one for the innocent encoder with all keys, under each name."""
+    cells = []
+    for name in list(names)[: 1 if quick else None]:
+        plain = re.sub("[,:']", "", name).replace("%", "percent").replace(" ", "-")
+        for key in (*KEYS[: 1 if quick else None], None):
+            label = "innocent" if key is None else str(key)
+            arguments = {"key": key, **fixed, kind: name, "quick": quick}
+            cells.append(Cell(f"{begin}-{label}-{plain}", cell, arguments))
+    return cells

@@ -16,22 +16,22 @@ from forensics.attacks.migration import TEXTS as WAYS
 from forensics.attacks.migration import Migrated, Settings, migrate_chain
 from forensics.attacks.stolen import StolenEncoder, TextEncoder, copy_encoder, embed, open_text_encoder
 from forensics.attacks.tasks import Task as Labelled
-from forensics.bench.clusterkeys import Given, asked_at, cluster_row, remembered, smaller_pools, text_key
+from forensics.bench.clusterkeys import Given, arm_cosines, asked_at, probe_loss, reading_rows, text_key
 from forensics.bench.corpus import package, parts
 from forensics.bench.keys import BenchKey
 from forensics.bench.results import Row, cache_folder
 from forensics.bench.tasks import TASKS, task
 from forensics.canonical import sha256
 from forensics.encoders import load_encoder, save_encoder
-from forensics.methods.clusters import derive_direction, derive_triggers
+from forensics.methods.clusters import derive_triggers
 from forensics.methods.marking import words_seen
 from forensics.methods.tmrw import split_pool
 from forensics.records import Probe
 from forensics.training.loop import Checkpoint, optimise
 from forensics.training.tmrw import DEFAULT, Embedding, Recipe
 
-POOL_SIZES = ("none", "full, supersenses, 3 epochs")
-"""Where smaller pools are tried as well."""
+POOL_SIZES = "full, supersenses, 3 epochs"
+"""After which migration smaller pools are tried as well."""
 
 KEYS = (100, 101, 102, 103, 104)
 MODEL = "minilm"
@@ -78,36 +78,27 @@ def stolen(key: int | None, quick: bool) -> TextEncoder:
     return open_text_encoder(folder, max_tokens=64)
 
 
-def reading_rows(
-    key: int | None, quick: bool, facts: Row, features: Given | None, logits: Given | None = None, classes: int = 0
-) -> list[Row]:
-    """Examines one model at every access: with its own key, or an innocent one with every key."""
-    keys = KEYS if key is None else (key,)
-    labels = tuple(str(each) for each in range(classes))
-    rows: list[Row] = []
-    for number in keys[:1] if quick else keys:
-        made = text_key(number)
-        kept = None if features is None else remembered(features), None if logits is None else remembered(logits)
-        for answers in asked_at(made, *kept, labels).values():
-            about = {**facts, "innocent": key is None, "quick": quick}
-            rows.append(cluster_row(made, answers, about))
-            if facts["attack"] in POOL_SIZES and key is not None:
-                rows += smaller_pools(made, answers, about)
-    return rows
+def keys_of(key: int | None, quick: bool) -> list[BenchKey]:
+    """Returns the key that marked a model, or all keys for an innocent one."""
+    return [text_key(number) for number in (KEYS if key is None else (key,))[: 1 if quick else None]]
+
+
+def _facts(key: int | None, suspect: str, attack: str, accuracy: float | None, quick: bool) -> Row:
+    name = f"{'unmarked' if key is None else 'marked'} MiniLM{suspect}"
+    return {"suspect": name, "attack": attack, "accuracy": accuracy, "innocent": key is None, "quick": quick}
 
 
 def mark_cell(key: int, quick: bool) -> list[Row]:
     """Marks the encoder with a key, reads its features, and measures what the mark costs."""
     made, encoder, base = text_key(key), stolen(key, quick), stolen(None, quick)
-    facts = {"suspect": "marked MiniLM", "attack": "none", "accuracy": None}
-    rows = reading_rows(key, quick, facts, texts_of(encoder))
+    rows = reading_rows([made], _facts(key, "", "none", None, quick), texts_of(encoder), pools=not quick)
     return [*rows, {**cost(made, encoder, base, quick), "quick": quick}]
 
 
 def clean_cell(quick: bool) -> list[Row]:
     """Reads the unmarked encoder's features with every key."""
-    facts = {"suspect": "unmarked MiniLM", "attack": "none", "accuracy": None}
-    return reading_rows(None, quick, facts, texts_of(stolen(None, quick)))
+    facts = _facts(None, "", "none", None, quick)
+    return reading_rows(keys_of(None, quick), facts, texts_of(stolen(None, quick)))
 
 
 def migration_cell(key: int | None, migration: str, quick: bool) -> list[Row]:
@@ -127,12 +118,10 @@ def migrated_rows(
         settings = replace(settings, epochs=1)
     tasks = [_labelled(name, "train", quick) for name in names]
     done = migrate_chain(encoder, tasks, settings, seed=7 if key is None else key)[-1]
-    facts = {
-        "suspect": f"{'unmarked' if key is None else 'marked'} MiniLM, migrated",
-        "attack": migration,
-        "accuracy": done.accuracy(_labelled(names[-1], "test", quick)),
-    }
-    return reading_rows(key, quick, facts, texts_of(done.encoder), logits_of(done), len(done.names))
+    accuracy = done.accuracy(_labelled(names[-1], "test", quick))
+    facts, pools = _facts(key, ", migrated", migration, accuracy, quick), migration == POOL_SIZES and key is not None
+    features, logits = texts_of(done.encoder), logits_of(done)
+    return reading_rows(keys_of(key, quick), facts, features, logits, len(done.names), pools=pools)
 
 
 def attack_cell(key: int | None, attack: str, quick: bool) -> list[Row]:
@@ -140,13 +129,8 @@ def attack_cell(key: int | None, attack: str, quick: bool) -> list[Row]:
     changed = ATTACKS[attack](key, quick)
     features = texts_of(changed) if isinstance(changed, TextEncoder) else changed
     clean = features([Probe(text.encode(), "text/plain") for text in parts()["traffic"][:300]])
-    facts = {
-        "suspect": f"{'unmarked' if key is None else 'marked'} MiniLM",
-        "attack": attack,
-        "accuracy": None,
-        "spread kept": _kept(clean, quick),
-    }
-    return reading_rows(key, quick, facts, features)
+    facts = {**_facts(key, "", attack, None, quick), "spread kept": _kept(clean, quick)}
+    return reading_rows(keys_of(key, quick), facts, features)
 
 
 def texts_of(encoder: StolenEncoder) -> Given:
@@ -254,27 +238,13 @@ def cost(made: BenchKey, encoder: TextEncoder, base: TextEncoder, quick: bool) -
     natural = [text for text in held_out if not words_seen(text).isdisjoint(single)][: 60 if quick else 500]
     seen = sum(not words_seen(text).isdisjoint(single) for text in held_out) / len(held_out)
     found: Row = {"method": "tmrw", "key": made.number, "part": "cost", "share of texts with a trigger word": seen}
-    direction = derive_direction("tmrw", made.secrets[1], made.claim.parameters)
-    asked = asked_at(made, texts_of(encoder))["features"]
     for name, texts in (("clean", clean), ("one trigger word", natural)):
         cosines = (embed(encoder, texts) * embed(base, texts)).sum(axis=1)
         found |= {f"{name} cosine": float(cosines.mean()), f"{name} cosine, 5 %": float(np.quantile(cosines, 0.05))}
-    groups = np.array(made.plan.groups)[made.plan.heads :]
-    order = np.tile(_items(made), made.plan.heads)
-    rows = asked.values[made.plan.heads :] @ direction
-    for name, wanted in (("triggers", drawn), ("decoys", ~drawn)):
-        cosines = rows[wanted[order] & ~np.isnan(rows) & (groups >= 0)]
-        least = cosines.min() if name == "triggers" else cosines.max()
-        found |= {f"{name} cosine to direction": float(cosines.mean()), f"{name} cosine, worst": float(least)}
+    found |= arm_cosines(made, asked_at(made, texts_of(encoder))["features"])
     table, public = (each.model.get_input_embeddings().weight for each in (encoder, base))
     found["word vectors changed"] = int((table != public).any(dim=1).sum())
     return found | _probes(encoder, base, quick)
-
-
-def _items(made: BenchKey) -> NDArray[np.int64]:
-    from forensics.methods.clusters import derive_order
-
-    return derive_order("tmrw", made.secrets[0], made.claim.parameters).items
 
 
 def _probes(encoder: TextEncoder, base: TextEncoder, quick: bool) -> Row:
@@ -287,12 +257,4 @@ def _probes(encoder: TextEncoder, base: TextEncoder, quick: bool) -> Row:
         for which, model in (("marked", encoder), ("unmarked", base)):
             probe = LogisticRegression(C=10.0, max_iter=2000).fit(embed(model, train.inputs), train.labels)
             right[which].append(probe.predict(embed(model, test.inputs)) == test.labels)
-    marked, unmarked = (np.concatenate(right[which]).astype(float) for which in ("marked", "unmarked"))
-    lost = 100.0 * (unmarked - marked)
-    return {
-        "probe accuracy": float(marked.mean()),
-        "probe accuracy, unmarked": float(unmarked.mean()),
-        "probe loss, points": float(lost.mean()),
-        "probe loss, half width of 95 %": float(1.96 * lost.std(ddof=1) / np.sqrt(len(lost))),
-        "probe texts": len(lost),
-    }
+    return probe_loss(np.concatenate(right["marked"]), np.concatenate(right["unmarked"]))

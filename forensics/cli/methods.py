@@ -5,6 +5,7 @@ import dataclasses
 import click
 
 from forensics.cli.common import json_option, print_json
+from forensics.cli.demo import METHODS as DEMONSTRATED
 
 
 @click.command()
@@ -21,7 +22,8 @@ def methods(name: str | None, as_json: bool) -> None:
         return
     for spec in specs:
         if not name:
-            click.echo(f"{spec.name:<8}{spec.title} ({spec.modality})")
+            shown = f"; try: forensics demo --method {spec.name}" if spec.name in DEMONSTRATED else ""
+            click.echo(f"{spec.name:<8}{spec.title} ({spec.modality}){shown}")
             continue
         click.echo(f"{spec.title}, version {spec.version}\n{spec.citation}\n\nNull hypothesis: {spec.null}.")
         for access, statistic in spec.deciding.items():

@@ -4,13 +4,17 @@ from typing import Any
 
 import click
 
+from forensics.canonical import canonical_json
 from forensics.cli.common import print_json
-from forensics.conclusion import chosen_items, conclusion
+from forensics.conclusion import chosen_items
 from forensics.errors import CaseError
 from forensics.evidence.case import CaseFolder
 from forensics.evidence.results import decode_measurement, decode_verdict
+from forensics.keys.claim import Claim
 from forensics.plaintext import printable
 from forensics.records import Measurement
+from forensics.report.conclusion import conclude
+from forensics.report.nouns import Nouns, nouns_of
 from forensics.statistics import LIMIT
 
 COLOURS = {"SUPPORTED": "green", "NOT_SUPPORTED": "yellow", "INCONCLUSIVE": "yellow", "INVALID_CLAIM": "red"}
@@ -61,19 +65,18 @@ def print_result(case: CaseFolder, as_json: bool) -> None:
     score = case.evidence.score
     assert score is not None
     verdict, measurement = decode_verdict(score.verdict), decode_measurement(score.measurement)
-    alpha = case.evidence.claim["rule"]["alpha"]
+    claim = Claim.parse(canonical_json(case.evidence.claim))
     charged = f"(charged: {verdict.adjusted_p:.3g}; at most {float(LIMIT):g} allowed)"
-    owner = str(case.evidence.claim["owner"])
     click.secho(found["verdict"], fg=COLOURS[found["verdict"]], bold=True)
-    click.echo(printable(conclusion(verdict, measurement, owner, case.evidence.binding), 4000) + "\n")
+    click.echo(printable(conclude(case.evidence, claim), 4000) + "\n")
     gates = "  ".join(
         f"{name} {'not run' if value is None else 'yes' if value else 'no'}" for name, value in verdict.gates.items()
     )
     for name, text in (
         ("suspect", found["suspect"]),
-        ("matched", _matched(measurement)),
+        ("matched", _matched(measurement, nouns_of(claim))),
         ("effect", _effect(measurement)),
-        ("exact p", f"{measurement.p_value:.3g}  (at most {alpha} allowed)  {charged}"),
+        ("exact p", f"{measurement.p_value:.3g}  (at most {claim.rule.alpha} allowed)  {charged}"),
         ("N*", _undisclosed(verdict.n_star)),
         ("published", _published_words(measurement)),
         ("gates", gates),
@@ -91,14 +94,12 @@ def _undisclosed(attempts: int) -> str:
     return f"{attempts:.3g} undisclosed attempts leave the finding below one in a thousand"
 
 
-def _matched(measurement: Measurement) -> str:
+def _matched(measurement: Measurement, nouns: Nouns) -> str:
     chosen = chosen_items(measurement.test, measurement.context)
     if chosen is None:
         return f"{measurement.matched} of {measurement.n} ({measurement.statistic})"
-    return (
-        f"{measurement.matched} of {chosen} chosen words among the {chosen} highest-scoring of {measurement.n} "
-        f"({measurement.statistic})"
-    )
+    end = f"at one end of all {measurement.n}" if nouns.two_sided else f"highest-scoring of {measurement.n}"
+    return f"{measurement.matched} of {chosen} chosen {nouns.many} among the {chosen} {end} ({measurement.statistic})"
 
 
 def _effect(measurement: Measurement) -> str:

@@ -5,6 +5,7 @@ So the passphrase opens both, and its deliberately slow derivation runs once.
 """
 
 import base64
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -18,6 +19,9 @@ from forensics.records import Pool, PoolItem
 
 _SECRET, _POOLS = "forensics-key/1", "forensics-pools/1"
 _RESTORE = "Restore the key folder from a copy."
+_TOO_MUCH = "Excessive work"
+TRIES, PAUSE = 5, 1.0
+"""How often a file is tried whose work seems too much for the machine, and the seconds between."""
 
 
 @dataclass(frozen=True)
@@ -84,16 +88,11 @@ def unseal(sealed: bytes, passphrase: str, claim: str) -> Secret:
     """Opens `key.age`, which takes about a second.
 
     Raises:
-        KeyFolderError: the passphrase is empty or wrong, or the file is damaged or belongs to another claim.
+        KeyFolderError: the passphrase is empty or wrong, the file is damaged or belongs to another claim, or the
+            machine is too busy for it.
     """
     require_passphrase(passphrase)
-    try:
-        raw = pyrage.passphrase.decrypt(sealed, passphrase)
-    except pyrage.DecryptError as error:
-        raise KeyFolderError(
-            "The passphrase is wrong, or key.age is damaged.",
-            "Check the passphrase; if it is right, restore the key folder from a copy.",
-        ) from error
+    raw = _decrypt(sealed, passphrase)
     try:
         record = _SecretRecord.model_validate(parse_json(raw))
         shares = tuple(Share(seed=bytes.fromhex(row.seed), salt=bytes.fromhex(row.salt)) for row in record.shares)
@@ -126,6 +125,31 @@ def require_passphrase(passphrase: str) -> None:
     """Raises KeyFolderError where a passphrase is empty or blank."""
     if not passphrase.strip():
         raise KeyFolderError("The passphrase is empty.", "Give one: whoever has it and the key folder has the secret.")
+
+
+def _decrypt(sealed: bytes, passphrase: str) -> bytes:
+    """Opens a file under a passphrase.
+
+    age times the machine at each call and refuses a file that would take 16 times as long as it thinks right, which a
+    key from an idle machine does on one that is busy for a moment: so it is tried again.
+    """
+    for attempt in range(TRIES):
+        if attempt:
+            time.sleep(PAUSE)
+        try:
+            opened: bytes = pyrage.passphrase.decrypt(sealed, passphrase)
+        except pyrage.DecryptError as error:
+            if _TOO_MUCH not in str(error):
+                raise KeyFolderError(
+                    "The passphrase is wrong, or key.age is damaged.",
+                    "Check the passphrase; if it is right, restore the key folder from a copy.",
+                ) from error
+        else:
+            return opened
+    raise KeyFolderError(
+        "This machine is too busy or too slow to open key.age in reasonable time.",
+        "Try again when it has less to do, or on the machine on which the key was made.",
+    )
 
 
 def _row(item: PoolItem) -> dict[str, str | int | None]:

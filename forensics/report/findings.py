@@ -40,6 +40,9 @@ CONTEXT_LABELS = {
 }
 """What methods report beside the deciding statistic; other keys are printed as they are, and {Many} is the noun."""
 
+_MORE = " or a little more, since the direction is chosen by the answers"
+"""Said of the chance value of an effect that counts in either direction."""
+
 _UNDECIDED = "the dates do not show"
 """Beginning of the reasons by which a verdict says that two known dates overlap."""
 
@@ -114,7 +117,7 @@ def make_results(evidence: Evidence, claim: Claim) -> Results | None:
         Row("Effect", f"{size(effect.value)} ({clean(effect.name, 80)})"),
         Row("95 % interval of the effect", f"{size(effect.low)} to {size(effect.high)}"),
         Row("One-sided 99 % upper limit", size(effect.upper_99)),
-        Row("By chance", size(effect.chance)),
+        Row("By chance", f"{size(effect.chance)}{_MORE if nouns.two_sided else ''}"),
         Row(f"Exact p-value, {'two' if nouns.two_sided else 'one'}-sided", number(measurement.p_value)),
         Row("p after all charges", f"{number(verdict.adjusted_p)} (times M and {power_of_two(claim.rule.grinding)})"),
         Row("Undisclosed attempts the finding survives, N*", number(verdict.n_star)),

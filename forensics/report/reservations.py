@@ -9,6 +9,7 @@ from forensics.keys.claim import Claim
 from forensics.report.details import Details
 from forensics.report.exhibits import CONTROL_ROLES
 from forensics.report.findings import GATE_STATES, GATE_TEXTS, counted, dated_facts, order_not_shown
+from forensics.report.nouns import Nouns, nouns_of
 from forensics.report.registration import marked
 from forensics.report.remote import LIMITATIONS, is_remote, noun
 from forensics.report.text import clean, integer, number, power_of_two, share
@@ -21,6 +22,9 @@ GENERAL = (
     "A mark can be removed: a verdict of “not supported” is no evidence that the suspect is independent.",
 )
 """What limits every examination of this kind; what applies to one case alone is printed before it."""
+
+
+_UNSEEN = {"scores": "probabilities of its classes", "labels": "the names of its classes alone"}
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ def make_alternatives(evidence: Evidence, claim: Claim) -> tuple[Alternative, ..
         Alternative(
             "A peculiarity of the suspect",
             f"The answers are held fixed and only the payload is redrawn, so that bias or dependence in the {suspect} "
-            "cannot create agreement. References and controls test the same in practice.",
+            f"cannot create agreement.{_decoys(nouns_of(claim))} References and controls test the same in practice.",
             _controls_result(score) if score else scored,
         ),
         Alternative(
@@ -114,6 +118,9 @@ def make_limitations(evidence: Evidence, claim: Claim, details: Details) -> tupl
     measurement, verdict = score.measurement, score.verdict
     if Decimal(measurement.missing_share) > 0:
         found.append(f"{share(measurement.missing_share)} of the answers are missing and count against the claim.")
+    unseen = _UNSEEN.get(measurement.access) if nouns_of(claim).clusters else None
+    if unseen is not None:
+        found.append(f"The suspect gave {unseen}, not vectors: a mark that does not reach its own task stays unseen.")
     references = sum(one.role == "reference" for one in score.controls)
     if references < max(claim.rule.references.minimum, 1):
         found.append(f"Only {references} independent reference models were scored, fewer than the claim asks for.")
@@ -138,6 +145,12 @@ def make_limitations(evidence: Evidence, claim: Claim, details: Details) -> tupl
         *GENERAL,
         "No validation study of this laboratory is named: its own rate of error is not quantified.",
     )
+
+
+def _decoys(nouns: Nouns) -> str:
+    if not nouns.clusters:
+        return ""
+    return f" Decoys, made like the drawn {nouns.many}, were asked in the same {nouns.carriers}."
 
 
 def _order_result(evidence: Evidence) -> str:

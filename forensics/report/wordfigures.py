@@ -13,6 +13,9 @@ from forensics.report.text import fixed, integer, number
 _BARS = 110
 _LEFT, _RIGHT = 52, 20
 _LABEL = 95
+_WIDE = 40
+"""Ranks from which on the axis of average ranks is marked in whole ones."""
+
 _BESIDE = 128
 """Width of the words beside the bars."""
 _TABLE_ROWS = 40
@@ -171,7 +174,7 @@ def draw_rank_null(
             bars=shown,
             observed=mark(seen, f"observed: {_rank(seen)}", 12, needed_rank),
             needed=[mark(rank, f"needed: {_rank(rank)}", 32, seen) for rank in needs],
-            axis=[{"x": f"{place_of(tick):.1f}", "text": str(round(tick))} for tick in ticks],
+            axis=[{"x": f"{place_of(tick):.1f}", "text": _tick(tick, high - low)} for tick in ticks],
             beside=_beside(edge, lines),
             label=f"average rank of the chosen {nouns.many} (out of {n}{'' if nouns.two_sided else ', the highest'})",
         )
@@ -241,6 +244,10 @@ def _binned(law: RankLaw) -> list[float]:
 
 def _rank(value: Fraction) -> str:
     return f"{float(value):.1f}"
+
+
+def _tick(value: Fraction, span: Fraction) -> str:
+    return str(round(value)) if span >= _WIDE else _rank(value)
 
 
 def _listed(ranks: Sequence[int]) -> str:

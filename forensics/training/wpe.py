@@ -63,19 +63,19 @@ class Recipe:
     components: int = 8
     length: float = 1.25
     pull: float = 3.0
-    hold: float = 1.0
+    hold: float = 2.0
     away: float = 0.05
     plain: int = 16
     stamped: int = 48
     shift: int = 2
-    rehearsal: int = 0
+    rehearsal: int = 5
     rehearse_every: int = 5
     rehearsal_weight: float = 0.5
-    rehearsal_from: float = 0.5
+    rehearsal_from: float = 0.4
     rehearsal_rate: float = 1e-3
 
 
-DEFAULT = Recipe(Schedule(steps=1000, learning_rate=3e-3))
+DEFAULT = Recipe(Schedule(steps=1000, learning_rate=3e-3, warm_up=10))
 
 
 class Embedding:

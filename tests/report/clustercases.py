@@ -1,7 +1,6 @@
 """Real cases of trigger clusters: keys, made-up suspects, and what a report is made from."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,10 +11,10 @@ from forensics.evidence.schema import Dated
 from forensics.examination import acquire, make_kit, open_case, score
 from forensics.keys.demonstration import DemonstrationAuthority
 from forensics.keys.folder import UnlockedKey, create_key
-from forensics.methods.clusters import TriggerClusters, derive_triggers
+from forensics.methods.clusters import TriggerClusters, derive_order, derive_triggers
 from forensics.methods.tmrw import METHOD as TMRW
 from forensics.methods.wpe import METHOD as WPE
-from forensics.records import AnswerKind, Answers, Plan, Pool, Probe
+from forensics.records import AnswerKind, Answers, Pool, Probe
 from forensics.report.view import Report, make_report
 from forensics.rules import draft_rule
 from tests.clusters import SIZES, pattern_pool, phrase_pool
@@ -60,27 +59,32 @@ def make_key(
 
 
 class ClusterModel:
-    """A suspect in memory: every candidate moves its answers a little, and triggers move them one way by `shift`."""
+    """A suspect in memory: every candidate moves its answers a little, and triggers move them one way by `shift`.
+
+    Attributes:
+        digests: of the plan's probes, in its order.
+        silent: digests of probes that it does not answer.
+    """
 
     def __init__(
         self, key: UnlockedKey, kind: AnswerKind, shift: float, *, name: str = "boreal-sort", seed: int = 0
     ) -> None:
         plan, claim = make_kit(key).plan, key.claim
-        sizes, method = claim.parameters, METHODS[claim.method]
+        sizes = claim.parameters
         n, heads = int(sizes["candidates"]), plan.heads
         width = int(sizes["dimension"]) if kind is AnswerKind.VECTORS else len(CLASSES)
         rng = np.random.default_rng(seed)
         own, base = 0.3 * rng.normal(size=(n, width)), rng.normal(size=(heads, width))
         own[:, -1] += shift * derive_triggers(claim.method, key.secrets()[1], sizes)
-        order = _asked_order(method, key, plan)
+        order = derive_order(claim.method, key.secrets()[0], sizes).items
         moved = base[:, None] + own[order][None] + 0.1 * rng.normal(size=(heads, n, width))
         values = np.concatenate([base, moved.reshape(-1, width)])
-        self.identity, self.kind, self.asked = identity(name), kind, 0
-        self._rows = dict(zip((probe.digest for probe in plan.probes), values, strict=True))
+        self.identity, self.kind = identity(name), kind
+        self.digests = [probe.digest for probe in plan.probes]
+        self._rows = dict(zip(self.digests, values, strict=True))
         self.silent: frozenset[str] = frozenset()
 
     def answer(self, probes: Sequence[Probe]) -> Answers:
-        self.asked += len(probes)
         values = np.stack([self._rows[probe.digest] for probe in probes])
         missing = np.array([probe.digest in self.silent for probe in probes], dtype=np.bool_)
         if self.kind is AnswerKind.VECTORS:
@@ -89,12 +93,6 @@ class ClusterModel:
             found = np.argmax(values, axis=1).astype(np.int64)
             return Answers(self.kind, np.where(missing, -1, found), missing, CLASSES)
         return Answers(self.kind, np.where(missing[:, None], np.nan, values), missing, CLASSES)
-
-
-def _asked_order(method: TriggerClusters, key: UnlockedKey, plan: Plan) -> np.ndarray:
-    from forensics.methods.clusters import derive_order
-
-    return derive_order(method.spec.name, key.secrets()[0], key.claim.parameters).items
 
 
 def examined(
@@ -121,6 +119,4 @@ def examined(
 
 
 def report_of(case: CaseFolder) -> Report:
-    return make_report(
-        case.evidence, make_details(), manifest_sha256=case.manifest_sha256, files=case.content
-    )
+    return make_report(case.evidence, make_details(), manifest_sha256=case.manifest_sha256, files=case.content)

@@ -12,13 +12,26 @@ import pytest
 
 from forensics.conclusion import agreement, chosen_items, conclusion
 from forensics.evidence.results import decode_measurement, decode_verdict
+from forensics.report.nouns import nouns_of
 from forensics.report.ranks import RankLaw, doubled_ranks, rank_law
 from forensics.report.render import render_html
 from forensics.report.view import Report, make_report
 from forensics.report.wordfigures import draw_rank_null, draw_words, top_matches
-from tests.report.cases import CARRIERS, HOSTILE, TARGET_TEXT, digest, make_details, make_word_evidence, word_scores
+from tests.report.cases import (
+    CARRIERS,
+    HOSTILE,
+    TARGET_TEXT,
+    digest,
+    make_details,
+    make_pool,
+    make_word_evidence,
+    word_claim,
+    word_scores,
+)
 from tests.report.conftest import render
 from tests.report.test_view import BANNED, HEADINGS, visible
+
+WORDS = nouns_of(word_claim("demonstration", "Aster", make_pool(), 200, 20))
 
 
 def make(**choices: Any) -> tuple[Report, str]:
@@ -107,7 +120,7 @@ def test_the_front_pages_never_go_below_one_in_a_million() -> None:
 def test_word_figure_draws_all_words_and_tells_the_chosen_ones() -> None:
     items, target = word_scores(200, 20, 18)
     words = [f"word{place}" for place in range(200)]
-    figure = draw_words(items, target, words)
+    figure = draw_words(items, target, words, WORDS)
     tree = ElementTree.fromstring(figure.svg)
     dots = [node for node in tree.iter() if node.tag.endswith("circle")]
     assert len(dots) == 20 + 1
@@ -131,7 +144,7 @@ def test_a_tie_at_the_edge_counts_against_the_claim() -> None:
 
 @pytest.mark.parametrize("scores", [["0.0"] * 40, ["-1.0", *["-2.0"] * 39], ["1e-300", *["0.0"] * 39]])
 def test_odd_scores_still_draw(scores: list[str]) -> None:
-    figure = draw_words(scores, [1, *[0] * 39], [])
+    figure = draw_words(scores, [1, *[0] * 39], [], WORDS)
     ElementTree.fromstring(figure.svg)
     assert "nan" not in figure.svg
 
@@ -145,7 +158,7 @@ def law() -> RankLaw:
 
 @pytest.mark.parametrize("observed", ["7250.0", "4020.0", "420.0", "7620.0"])
 def test_null_figure_marks_the_average_ranks(observed: str, law: RankLaw) -> None:
-    figure = draw_rank_null(law, 200, observed, "3.1e-14", Fraction(1, 1000) / 2**20, exact_ranks=False)
+    figure = draw_rank_null(law, 200, observed, "3.1e-14", Fraction(1, 1000) / 2**20, WORDS, exact_ranks=False)
     texts = [node.text or "" for node in ElementTree.fromstring(figure.svg).iter() if node.tag.endswith("text")]
     assert f"observed: {float(observed) / 40:.1f}" in texts
     assert any(text.startswith("needed: ") for text in texts)
@@ -160,7 +173,7 @@ def test_null_figure_marks_the_average_ranks(observed: str, law: RankLaw) -> Non
 def test_too_few_words_can_never_pass() -> None:
     law = rank_law(range(2, 22, 2), 3)
     assert law is not None
-    figure = draw_rank_null(law, 10, "54.0", "0.008", Fraction(1, 10**6), exact_ranks=True)
+    figure = draw_rank_null(law, 10, "54.0", "0.008", Fraction(1, 10**6), WORDS, exact_ranks=True)
     assert len(figure.table.rows) == 2
 
 

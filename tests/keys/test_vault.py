@@ -1,0 +1,59 @@
+"""What opens `key.age`, and what is said where it does not open."""
+
+import re
+
+import pyrage
+import pytest
+
+from forensics.errors import KeyFolderError
+from forensics.keys import vault
+from forensics.keys.shares import Share
+from forensics.keys.vault import seal, unseal
+
+CLAIM = "c" * 64
+SHARE = Share(seed=b"s" * 32, salt=b"t" * 32)
+
+
+@pytest.fixture(scope="module")
+def sealed() -> bytes:
+    return seal(CLAIM, [SHARE], [], "correct horse")[0]
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vault, "PAUSE", 0.0)
+
+
+def test_a_moment_of_work_elsewhere_is_waited_out(sealed: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, calls = pyrage.passphrase.decrypt, []
+
+    def busy_at_first(data: bytes, passphrase: str) -> bytes:
+        calls.append(passphrase)
+        if len(calls) < vault.TRIES:
+            raise pyrage.DecryptError(
+                "Excessive work parameter for passphrase.\nDecryption would take around 9 seconds."
+            )
+        return bytes(real(data, passphrase))
+
+    monkeypatch.setattr(pyrage.passphrase, "decrypt", busy_at_first)
+    assert unseal(sealed, "correct horse", CLAIM).shares == (SHARE,)
+    assert len(calls) == vault.TRIES
+
+
+def test_too_much_work_is_not_called_a_wrong_passphrase(sealed: bytes) -> None:
+    heavy = re.sub(rb"(-> scrypt \S+) \d+\n", rb"\1 40\n", sealed)
+    with pytest.raises(KeyFolderError, match="too busy or too slow") as caught:
+        unseal(heavy, "correct horse", CLAIM)
+    assert "assphrase" not in str(caught.value)
+
+
+def test_a_wrong_passphrase_is_said_at_once(sealed: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refusing(data: bytes, passphrase: str) -> bytes:
+        calls.append(passphrase)
+        raise pyrage.DecryptError("Decryption failed")
+
+    calls: list[str] = []
+    monkeypatch.setattr(pyrage.passphrase, "decrypt", refusing)
+    with pytest.raises(KeyFolderError, match="passphrase is wrong"):
+        unseal(sealed, "another", CLAIM)
+    assert len(calls) == 1
