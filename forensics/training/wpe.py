@@ -69,8 +69,8 @@ class Recipe:
     stamped: int = 48
     shift: int = 2
     rehearsal: int = 5
-    rehearse_every: int = 5
-    rehearsal_weight: float = 0.5
+    rehearse_every: int = 4
+    rehearsal_weight: float = 1.5
     rehearsal_from: float = 0.4
     rehearsal_rate: float = 1e-3
 
