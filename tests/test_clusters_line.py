@@ -291,9 +291,13 @@ def test_a_choice_of_carriers_that_suits_somebody_is_found(story: Story, labelle
 
     def answer_in_the_transcript_too(entries: list[dict[str, Any]], values: list[Any]) -> None:
         values[left_out] = 1
-        last = [entry for entry in entries if entry["event"] == "batch"][-1]
-        digest = plan.probes[left_out].digest
-        entries.insert(-1, {**last, "first": left_out, "probes": [digest], "rows": [1]})
+        skip = next(entry for entry in entries if entry["event"] == "skip")
+        run_of = next(each for each in skip["left_out"] if each[0] == left_out)
+        run_of[:] = [left_out + 1, run_of[1] - 1]
+        later = next(entry for entry in entries if entry["event"] == "end" or entry.get("first", -1) > left_out)
+        batch = next(entry for entry in entries if entry["event"] == "batch")
+        asked_besides = {"first": left_out, "probes": [plan.probes[left_out].digest], "rows": [1]}
+        entries.insert(entries.index(later), {**batch, **asked_besides})
 
     def other_head(entries: list[dict[str, Any]], values: list[Any]) -> None:
         batch = next(entry for entry in entries if entry["event"] == "batch")

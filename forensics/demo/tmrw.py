@@ -94,8 +94,12 @@ def tell_texts(
     )
 
     def pools() -> Sequence[Pool]:
-        sizes = {name: options[name] for name in ("candidates", "carriers")}
-        return make_phrase_pools(texts.corpus, generator=random.SystemRandom(), **sizes)
+        return make_phrase_pools(
+            texts.corpus,
+            generator=random.SystemRandom(),
+            candidates=options["candidates"],
+            carriers=options["carriers"],
+        )
 
     return tell_clusters(stage, plot, pools)
 

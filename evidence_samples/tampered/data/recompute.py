@@ -129,9 +129,12 @@ def measure(probe: bytes, score: bytes, claim: Any, share: Any, evidence: Any) -
     w0 = weights(kernels, evaluations(clean, truth, claim["labels"], only_labels))
     share_of_w0 = dot(w, w0) / dot(w0, w0) if dot(w0, w0) > 0 else 0.0
     items = [a - b * share_of_w0 for a, b in zip(w, w0, strict=True)]  # what an unmarked model says anyway is taken out
-    packed = Stream(score, "ofsw/bits").take(-(-k // 8))  # most significant bit of each byte first
-    bits = [byte >> (7 - place) & 1 for byte in packed for place in range(8)][:k]
-    return items, bits, count_matches(items, bits), binomial_tail(count_matches(items, bits), k, Fraction(1, 2))
+    payload = bits(Stream(score, "ofsw/bits"), k)
+    matched = sum((2 * bit - 1) * item > 1e-9 for item, bit in zip(items, payload))  # nearer to zero than that: a miss
+    return items, payload, matched, binomial_tail(matched, k, Fraction(1, 2))
+
+def bits(stream: Stream, count: int) -> list[int]:  # most significant bit of each byte first
+    return [byte >> (7 - place) & 1 for byte in stream.take(-(-count // 8)) for place in range(8)][:count]
 
 def normals(stream: Stream, count: int) -> list[float]:  # Marsaglia's polar method
     values: list[float] = []
@@ -145,11 +148,7 @@ def normals(stream: Stream, count: int) -> list[float]:  # Marsaglia's polar met
 def column_of(answers: Any, labels: list[str], index: int) -> int:  # by name or number, else by position
     theirs, numbers = answers["labels"], [str(number) for number in range(len(labels))]
     known = [names for names in (labels, numbers, [f"LABEL_{i}" for i in numbers]) if sorted(theirs) == sorted(names)]
-    assert known or theirs != sorted(theirs), "foreign names, sorted, do not tell which column is which"
     return int(theirs.index(known[0][index])) if known and len(set(theirs)) == len(theirs) else index
-
-def count_matches(items: list[float], bits: list[int]) -> int:  # a score nearer to zero than 1e-9 is a miss
-    return sum((2 * bit - 1) * item > 1e-9 for item, bit in zip(items, bits, strict=True))
 
 def binomial_tail(matched: int, n: int, chance: Fraction) -> Fraction:  # P(Binomial(n, chance) >= matched), exactly
     return sum((math.comb(n, i) * chance**i * (1 - chance) ** (n - i) for i in range(matched, n + 1)), Fraction(0))
