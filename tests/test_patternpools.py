@@ -66,7 +66,6 @@ def test_a_patch_fits_odd_sizes_and_changes_all_channels_alike():
     assert (pattern != NEUTRAL).any(axis=2).sum() == (CELLS * 3) ** 2
 
 
-
 def test_the_generator_alone_decides():
     one, same, other = (make_pattern_pools(IMAGES, generator=random.Random(seed))[0] for seed in (3, 3, 4))
     assert one.digest == same.digest
