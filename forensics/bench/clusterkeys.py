@@ -25,6 +25,9 @@ TEXTS = {"candidates": 96, "carriers": 32, "asked": 16, "dimension": 384}
 SMALLER, DRAWS = (24, 48), 20
 """Sizes of the parts of a pool that are tested by themselves, and how many parts of each size."""
 
+QUICK = {"candidates": 28, "carriers": 6, "asked": 3}
+"""What a quick run's keys have instead."""
+
 Given = Callable[[Sequence[Probe]], NDArray[Any]]
 """Maps probes to rows of numbers (n, c)."""
 
@@ -41,11 +44,10 @@ def phrase_pool(number: int, candidates: int = 96, carriers: int = 32) -> Pool:
 
 
 @cache
-def text_key(number: int, pool: int | None = None, candidates: int = 96, asked: int = 16) -> BenchKey:
-    """Returns the TMRW key of that number, with the pool of that number unless another is named."""
-    options = {**TEXTS, "candidates": candidates, "asked": asked}
-    drawn = phrase_pool(number if pool is None else pool, candidates, options["carriers"])
-    return cluster_key(number, "tmrw", drawn, options)
+def text_key(number: int, quick: bool = False) -> BenchKey:
+    """Returns the TMRW key of that number, with the pool of that number; a quick one asks the least."""
+    options = TEXTS | QUICK if quick else TEXTS
+    return cluster_key(number, "tmrw", phrase_pool(number, options["candidates"], options["carriers"]), options)
 
 
 class Memory:

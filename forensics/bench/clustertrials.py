@@ -29,8 +29,8 @@ AFTER = ("full, supersenses, 3 epochs", "full, spam, 3 epochs")
 def tried_cell(setting: str, key: int, quick: bool) -> list[Row]:
     """Marks with one setting and a development key, and examines the encoder and what it becomes in two tasks."""
     label, recipe = TRIED[setting]
-    encoder = open_text_encoder(marked_encoder(text_key(key), quick, recipe), max_tokens=64)
-    made = text_key(key)
+    encoder = open_text_encoder(marked_encoder(text_key(key, quick), quick, recipe), max_tokens=64)
+    made = text_key(key, quick)
     facts = {"suspect": "marked MiniLM", "attack": "none", "accuracy": None, "innocent": False, "quick": quick}
     rows = reading_rows([made], facts, texts_of(encoder))
     rows.append({**cost(made, encoder, stolen(None, quick), quick), "quick": quick})

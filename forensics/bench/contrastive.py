@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from forensics.bench import fashion
 from forensics.bench.corpus import package_digest
-from forensics.bench.results import cache_folder
+from forensics.bench.results import built_once, cache_folder
 from forensics.canonical import sha256
 from forensics.checkpoints import quiet
 from forensics.imageencoders import ImageEncoder, load_image_encoder, save_image_encoder
@@ -75,14 +75,16 @@ def contrastive_encoder(name: Algorithm, progress: Progress = silent) -> ImageEn
     recipe = RECIPES[name]
     digest = sha256(repr((recipe, package_digest(fashion.PACKAGE))).encode())
     folder = cache_folder() / "encoders-1" / f"fashion-{name}-{digest[:12]}"
-    if not folder.exists():
+
+    def build() -> None:
         work = folder.with_name(f".{folder.name}.partial")
         checkpoint = Checkpoint(work / "state.pt", digest, every=100)
         encoder = pretrain(recipe, fashion.pixels("train"), progress, checkpoint)
         card = f"# {name} on Fashion-MNIST\n\n{recipe.epochs} epochs of {recipe.images} unlabelled images.\n"
         save_image_encoder(encoder, folder, card)
         shutil.rmtree(work, ignore_errors=True)
-    return load_image_encoder(folder)
+
+    return load_image_encoder(built_once(folder, build))
 
 
 def random_encoder(seed: int, side: int = 40, widths: tuple[int, ...] = (16, 32, 64, 128)) -> ImageEncoder:

@@ -18,11 +18,12 @@ from forensics.attacks.migration import Migrated, Settings, migrate_chain
 from forensics.attacks.stolen import ImageEncoder, StolenEncoder, copy_encoder, embed, image_encoder
 from forensics.attacks.tasks import Task
 from forensics.bench import fashion
-from forensics.bench.clusterkeys import Given, arm_cosines, asked_at, probe_loss, reading_rows
+from forensics.bench.clusterkeys import QUICK, Given, arm_cosines, asked_at, probe_loss, reading_rows
 from forensics.bench.contrastive import Algorithm, contrastive_encoder, random_encoder
 from forensics.bench.keys import BenchKey, cluster_key
-from forensics.bench.results import Row, cache_folder
+from forensics.bench.results import Row, built_once, cache_folder
 from forensics.canonical import sha256
+from forensics.imageencoders import ImageEncoder as Encoder
 from forensics.imageencoders import load_image_encoder, save_image_encoder
 from forensics.images import decode_image
 from forensics.patternpools import make_pattern_pools, visibility
@@ -60,10 +61,21 @@ MIGRATIONS: dict[str, tuple[tuple[str, ...], Settings]] = {
 
 
 @cache
-def image_key(number: int) -> BenchKey:
-    """Returns the WPE key of that number, with a pool of its own."""
-    pool = make_pattern_pools(list(fashion.pixels("train")[CARRIERS]), generator=random.Random(f"patterns {number}"))[0]
-    return cluster_key(number, "wpe", pool, OPTIONS)
+def image_key(number: int, quick: bool = False) -> BenchKey:
+    """Returns the WPE key of that number, with a pool of its own; a quick one asks the least."""
+    options = OPTIONS | QUICK if quick else OPTIONS
+    pool = make_pattern_pools(
+        list(fashion.pixels("train")[CARRIERS]),
+        generator=random.Random(f"patterns {number}"),
+        candidates=options["candidates"],
+        carriers=options["carriers"],
+    )[0]
+    return cluster_key(number, "wpe", pool, options)
+
+
+def base_encoder(base: Algorithm, quick: bool) -> Encoder:
+    """Returns the pre-trained encoder; a quick run takes an untrained one."""
+    return random_encoder(1) if quick else contrastive_encoder(base)
 
 
 def marked_encoder(made: BenchKey, base: Algorithm, quick: bool, recipe: Recipe = DEFAULT) -> Path:
@@ -72,29 +84,29 @@ def marked_encoder(made: BenchKey, base: Algorithm, quick: bool, recipe: Recipe 
         recipe = replace(recipe, schedule=replace(recipe.schedule, steps=12))
     name = f"wpe-{base}-{made.claim.digest[:12]}-{sha256(repr(recipe).encode())[:8]}"
     folder = cache_folder() / "encoders-1" / name
-    if folder.exists():
-        return folder
-    encoder = contrastive_encoder(base)
-    images = fashion.pixels("train")[OWNER]
-    training = Embedding(encoder, images, made.secrets, made.pool, made.claim.parameters, recipe, made.number)
-    work = folder.with_name(f"{name}.partial")
-    checkpoint = Checkpoint(work / "state.pt", f"{made.claim.digest} {base} {recipe!r}")
-    optimise(training.model, training.step, recipe.schedule, label="Embedding", checkpoint=checkpoint)
-    save_image_encoder(encoder, folder, "An encoder of the benches, marked with WPE.\n")
-    shutil.rmtree(work, ignore_errors=True)
-    return folder
+
+    def build() -> None:
+        encoder, images = base_encoder(base, quick), fashion.pixels("train")[OWNER]
+        training = Embedding(encoder, images, made.secrets, made.pool, made.claim.parameters, recipe, made.number)
+        work = folder.with_name(f"{name}.partial")
+        checkpoint = Checkpoint(work / "state.pt", f"{made.claim.digest} {base} {recipe!r}")
+        optimise(training.model, training.step, recipe.schedule, label="Embedding", checkpoint=checkpoint)
+        save_image_encoder(encoder, folder, "An encoder of the benches, marked with WPE.\n")
+        shutil.rmtree(work, ignore_errors=True)
+
+    return built_once(folder, build)
 
 
 @cache
 def stolen(key: int | None, base: Algorithm, quick: bool) -> ImageEncoder:
     """Returns what a thief has in hand: the encoder that a key has marked, or the unmarked one."""
     if key is None:
-        return image_encoder(contrastive_encoder(base))
-    return image_encoder(load_image_encoder(marked_encoder(image_key(key), base, quick)))
+        return image_encoder(base_encoder(base, quick))
+    return image_encoder(load_image_encoder(marked_encoder(image_key(key, quick), base, quick)))
 
 
 def _keys(key: int | None, quick: bool) -> list[BenchKey]:
-    return [image_key(number) for number in (KEYS if key is None else (key,))[: 1 if quick else None]]
+    return [image_key(number, quick) for number in (KEYS if key is None else (key,))[: 1 if quick else None]]
 
 
 def _facts(key: int | None, base: Algorithm, suspect: str, attack: str, accuracy: float | None, quick: bool) -> Row:
@@ -107,7 +119,7 @@ def mark_cell(key: int | None, base: Algorithm, quick: bool) -> list[Row]:
     facts = _facts(key, base, "", "none", None, quick)
     features, pools = images_of(stolen(key, base, quick)), key is not None and not quick
     rows = reading_rows(_keys(key, quick), facts, features, pools=pools)
-    return rows if key is None else [*rows, {**cost(image_key(key), base, quick), "quick": quick}]
+    return rows if key is None else [*rows, {**cost(image_key(key, quick), base, quick), "quick": quick}]
 
 
 def migration_cell(key: int | None, base: Algorithm, migration: str, quick: bool) -> list[Row]:
@@ -215,9 +227,9 @@ def _whitened(key: int | None, base: Algorithm, quick: bool) -> Given:
 def _overwritten(key: int | None, base: Algorithm, quick: bool) -> ImageEncoder:
     """Another owner marks the encoder with a key of its own, by the same recipe."""
     copied, number = copy_encoder(stolen(key, base, quick)), 900 + (key or 0)
-    made = image_key(number)
+    made = image_key(number, quick)
     images = fashion.pixels("train")[THIEF]
-    encoder = replace(contrastive_encoder(base), model=copied.model)
+    encoder = replace(base_encoder(base, quick), model=copied.model)
     steps = 6 if quick else DEFAULT.schedule.steps // 2
     recipe = replace(DEFAULT, schedule=replace(DEFAULT.schedule, steps=steps))
     training = Embedding(encoder, images, made.secrets, made.pool, made.claim.parameters, recipe, number)
@@ -266,7 +278,7 @@ def cost(made: BenchKey, base: Algorithm, quick: bool) -> Row:
         "suspect": f"marked {NAMES[base]} encoder",
         "clean cosine": float(cosines.mean()),
         "clean cosine, 5 %": float(np.quantile(cosines, 0.05)),
-        "PSNR of stamped images, dB": visibility(made.pool, OPTIONS["candidates"]),
+        "PSNR of stamped images, dB": visibility(made.pool, int(made.claim.parameters["candidates"])),
     }
     found |= arm_cosines(made, asked_at(made, images_of(marked))["features"])
     return found | probe_loss(*right)

@@ -20,7 +20,7 @@ TEXTS = 96
 
 def naturalness_cell(key: int, quick: bool) -> list[Row]:
     """Compares perplexities of a key's carriers as they are, with its phrases, and with two words at random places."""
-    made, draw = text_key(key), random.Random(key)
+    made, draw = text_key(key, quick), random.Random(key)
     phrases, carriers = split_pool(made.pool, made.claim.parameters)
     places = derive_places(made.secrets[0], made.claim.parameters)
     carried: list[str] = []

@@ -1,5 +1,6 @@
 """Cells of a bench: each finished cell is one file of rows, so that a bench can be stopped and taken up again."""
 
+import fcntl
 import json
 import os
 import platform
@@ -90,6 +91,20 @@ def run_cells(
                     keep(running[done], done.result())
                     advance(1)
     return {**head, "rows": [row for cell in cells for row in found[cell.name]]}
+
+
+def built_once(folder: Path, build: Callable[[], None]) -> Path:
+    """Returns a folder of the cache, built first where it is missing; a second process waits for the first.
+
+    Args:
+        build: makes the folder, whole or not at all.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / f".{folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            build()
+    return folder
 
 
 def single_thread() -> None:

@@ -19,7 +19,7 @@ from forensics.attacks.tasks import Task as Labelled
 from forensics.bench.clusterkeys import Given, arm_cosines, asked_at, probe_loss, reading_rows, text_key
 from forensics.bench.corpus import package, parts
 from forensics.bench.keys import BenchKey
-from forensics.bench.results import Row, cache_folder
+from forensics.bench.results import Row, built_once, cache_folder
 from forensics.bench.tasks import TASKS, task
 from forensics.canonical import sha256
 from forensics.encoders import load_encoder, save_encoder
@@ -59,28 +59,29 @@ def marked_encoder(made: BenchKey, quick: bool, recipe: Recipe = DEFAULT) -> Pat
         recipe = replace(recipe, schedule=replace(recipe.schedule, steps=12))
     name = f"tmrw-{made.claim.digest[:12]}-{sha256(repr(recipe).encode())[:8]}"
     folder = cache_folder() / "encoders-1" / name
-    if folder.exists():
-        return folder
-    encoder = load_encoder(package(MODEL))
-    training = Embedding(encoder, parts()["owner"], made.secrets, made.pool, made.claim.parameters, recipe, made.number)
-    work = folder.with_name(f"{name}.partial")
-    checkpoint = Checkpoint(work / "state.pt", f"{made.claim.digest} {recipe!r}")
-    optimise(training.model, training.step, recipe.schedule, label="Embedding", checkpoint=checkpoint)
-    save_encoder(training.model, package(MODEL), folder, "An encoder of the benches, marked with TMRW.\n")
-    shutil.rmtree(work, ignore_errors=True)
-    return folder
+
+    def build() -> None:
+        encoder, texts = load_encoder(package(MODEL)), parts()["owner"]
+        training = Embedding(encoder, texts, made.secrets, made.pool, made.claim.parameters, recipe, made.number)
+        work = folder.with_name(f"{name}.partial")
+        checkpoint = Checkpoint(work / "state.pt", f"{made.claim.digest} {recipe!r}")
+        optimise(training.model, training.step, recipe.schedule, label="Embedding", checkpoint=checkpoint)
+        save_encoder(training.model, package(MODEL), folder, "An encoder of the benches, marked with TMRW.\n")
+        shutil.rmtree(work, ignore_errors=True)
+
+    return built_once(folder, build)
 
 
 @cache
 def stolen(key: int | None, quick: bool) -> TextEncoder:
     """Returns what a thief has in hand: the encoder that a key has marked, or the unmarked one."""
-    folder = package(MODEL) if key is None else marked_encoder(text_key(key), quick)
+    folder = package(MODEL) if key is None else marked_encoder(text_key(key, quick), quick)
     return open_text_encoder(folder, max_tokens=64)
 
 
 def keys_of(key: int | None, quick: bool) -> list[BenchKey]:
     """Returns the key that marked a model, or all keys for an innocent one."""
-    return [text_key(number) for number in (KEYS if key is None else (key,))[: 1 if quick else None]]
+    return [text_key(number, quick) for number in (KEYS if key is None else (key,))[: 1 if quick else None]]
 
 
 def _facts(key: int | None, suspect: str, attack: str, accuracy: float | None, quick: bool) -> Row:
@@ -90,7 +91,7 @@ def _facts(key: int | None, suspect: str, attack: str, accuracy: float | None, q
 
 def mark_cell(key: int, quick: bool) -> list[Row]:
     """Marks the encoder with a key, reads its features, and measures what the mark costs."""
-    made, encoder, base = text_key(key), stolen(key, quick), stolen(None, quick)
+    made, encoder, base = text_key(key, quick), stolen(key, quick), stolen(None, quick)
     rows = reading_rows([made], _facts(key, "", "none", None, quick), texts_of(encoder), pools=not quick)
     return [*rows, {**cost(made, encoder, base, quick), "quick": quick}]
 
@@ -180,7 +181,7 @@ def _overwritten(key: int | None, quick: bool) -> TextEncoder:
     """Another owner marks the encoder with a key of its own, by the same recipe."""
     copied, number = copy_encoder(stolen(key, quick)), 900 + (key or 0)
     encoder = replace(load_encoder(package(MODEL)), model=copied.model)
-    made = text_key(number)
+    made = text_key(number, quick)
     recipe = replace(DEFAULT, schedule=replace(DEFAULT.schedule, steps=6 if quick else 150))
     training = Embedding(encoder, parts()["queries"], made.secrets, made.pool, made.claim.parameters, recipe, number)
     overwrite(copied.model, training.step, recipe.schedule.steps, 1e-4, seed=number)

@@ -197,7 +197,7 @@ def test_nothing_is_trained_for_a_service(key: UnlockedKey, tmp_path: Path) -> N
         embed_key(key.folder.path, tmp_path, None, tmp_path / "out", passphrase=PASSPHRASE, authority=None)
 
 
-@pytest.mark.parametrize(("method", "match"), [("espew", "words and sentences"), ("ofsw", "labelled images")])
+@pytest.mark.parametrize(("method", "match"), [("espew", "made of words"), ("ofsw", "labelled images")])
 def test_images_and_texts_are_not_taken_for_one_another(method: str, match: str, tmp_path: Path) -> None:
     from forensics.training.data import ImageData
 
