@@ -8,7 +8,7 @@ import pytest
 from forensics.errors import KeyFolderError
 from forensics.keys import vault
 from forensics.keys.shares import Share
-from forensics.keys.vault import seal, unseal
+from forensics.keys.vault import seal, unseal, work_factor
 
 CLAIM = "c" * 64
 SHARE = Share(seed=b"s" * 32, salt=b"t" * 32)
@@ -57,3 +57,21 @@ def test_a_wrong_passphrase_is_said_at_once(sealed: bytes, monkeypatch: pytest.M
     with pytest.raises(KeyFolderError, match="passphrase is wrong"):
         unseal(sealed, "another", CLAIM)
     assert len(calls) == 1
+
+
+def test_a_key_that_a_busy_machine_made_too_easy_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    offered = [13, 12, 17, 20]
+
+    def timed(data: bytes, passphrase: str) -> bytes:
+        return b"age-encryption.org/v1\n-> scrypt c2FsdA %d\n" % offered.pop(0)
+
+    monkeypatch.setattr(pyrage.passphrase, "encrypt", timed)
+    assert work_factor(seal(CLAIM, [SHARE], [], "correct horse")[0]) == 17
+    assert offered == [20]
+    offered[:] = [9, 14, 13, 12, 11]
+    assert work_factor(seal(CLAIM, [SHARE], [], "correct horse")[0]) == 14
+
+
+def test_the_work_is_read_from_the_header(sealed: bytes) -> None:
+    assert work_factor(sealed) == int(sealed.split(b"\n")[1].split()[-1]) > 0
+    assert work_factor(b"age-encryption.org/v1\n-> X25519 abc\n") == 0
