@@ -129,7 +129,11 @@ def migration_cell(key: int | None, base: Algorithm, migration: str, quick: bool
     done = migrate_chain(stolen(key, base, quick), tasks, settings, seed=7 if key is None else key)[-1]
     accuracy = done.accuracy(_task(names[-1], "test", quick))
     facts = _facts(key, base, ", migrated", migration, accuracy, quick)
-    features, logits, pools = images_of(done.encoder), logits_of(done), migration == POOL_SIZES and key is not None
+    features, logits, pools = (
+        images_of(done.encoder),
+        logits_of(done),
+        migration == POOL_SIZES and key is not None and not quick,
+    )
     return reading_rows(_keys(key, quick), facts, features, logits, len(done.names), pools=pools)
 
 

@@ -120,7 +120,10 @@ def migrated_rows(
     tasks = [_labelled(name, "train", quick) for name in names]
     done = migrate_chain(encoder, tasks, settings, seed=7 if key is None else key)[-1]
     accuracy = done.accuracy(_labelled(names[-1], "test", quick))
-    facts, pools = _facts(key, ", migrated", migration, accuracy, quick), migration == POOL_SIZES and key is not None
+    facts, pools = (
+        _facts(key, ", migrated", migration, accuracy, quick),
+        migration == POOL_SIZES and key is not None and not quick,
+    )
     features, logits = texts_of(done.encoder), logits_of(done)
     return reading_rows(keys_of(key, quick), facts, features, logits, len(done.names), pools=pools)
 
