@@ -27,6 +27,7 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def _survival(rows: Sequence[Row]) -> str:
+    """Returns a line for every attack and access; none where no innocent has gone through the same yet."""
     if not rows:
         return ""
     lines = [
@@ -47,6 +48,8 @@ def _survival(rows: Sequence[Row]) -> str:
                 and (row["method"], row["attack"], row["access"]) == (method, attack, access)
                 and row["suspect"].replace("unmarked", "marked") == suspect
             ]
+            if not others:
+                continue  # guilt is not shown before innocents went through the same
             supported = sum(row["verdict"] == "SUPPORTED" for row in own)
             least = clopper_pearson(supported, len(own), 0.95)[0]
             lines.append(
@@ -59,8 +62,6 @@ def _survival(rows: Sequence[Row]) -> str:
 
 
 def _innocent(rows: Sequence[Row]) -> str:
-    if not rows:
-        return "- | -"
     supported = sum(row["verdict"] == "SUPPORTED" for row in rows)
     return f"{supported} of {len(rows)} | {min(row['p_value'] for row in rows):.2g}"
 

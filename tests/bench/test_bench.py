@@ -46,7 +46,9 @@ def test_bench_keys_are_derived_in_full_and_differ() -> None:
     assert made[0].claim.digest != made[2].claim.digest
 
 
-@pytest.mark.parametrize(("name", "blocks"), [("ofsw.md", 3), ("espew.md", 2), ("remote.md", 2), ("protect.md", 1)])
+@pytest.mark.parametrize(
+    ("name", "blocks"), [("ofsw.md", 3), ("espew.md", 2), ("remote.md", 2), ("protect.md", 1), ("encoders.md", 1)]
+)
 def test_the_pages_tables_are_those_of_the_results(name: str, blocks: int) -> None:
     from forensics.bench.tables import rewrite
 

@@ -110,6 +110,7 @@ def test_innocents_stand_beside_the_guilty_in_the_table(made: BenchKey) -> None:
     rows = [cluster_row(made, asked_at(made, vectors(made, 40.0))["features"], {**facts, "innocent": False})]
     innocent = {**facts, "suspect": "unmarked thing", "innocent": True}
     rows.append(cluster_row(made, asked_at(made, vectors(made, 0.0))["features"], innocent))
+    assert "marked thing" not in table(rows[:1])  # not without innocents
     printed = table(rows)
     assert "| tmrw | marked thing | none | 0.500 | vectors | 1 | 1 (at least" in printed
     assert "| 0 of 1 |" in printed
