@@ -75,6 +75,10 @@ class ClusterModel:
         width = int(sizes["dimension"]) if kind is AnswerKind.VECTORS else len(CLASSES)
         rng = np.random.default_rng(seed)
         own, base = 0.3 * rng.normal(size=(n, width)), rng.normal(size=(heads, width))
+        if kind is AnswerKind.LABELS:
+            own *= 0.2
+            # Whatever key is drawn, only triggers reach the last class, and all of them do.
+            base[:, -1] = base[:, :-1].max(axis=1) - shift / 2.0
         own[:, -1] += shift * derive_triggers(claim.method, key.secrets()[1], sizes)
         order = derive_order(claim.method, key.secrets()[0], sizes).items
         moved = base[:, None] + own[order][None] + 0.1 * rng.normal(size=(heads, n, width))
