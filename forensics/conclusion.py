@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from forensics.keys.claim import Binding
+from forensics.nouns import WORDS, Nouns, ranked_by
 from forensics.records import Measurement, Outcome, Verdict
 
 UNITS = {"bits": "bits", "labels": "families", "blocks": "blocks"}
 SUBSET = "subset"
-"""The test of a uniform subset of candidate words; its count is out of the chosen words, not of all units."""
+"""The test of a uniform subset of candidates; its count is out of the chosen ones, not of all units."""
 
 _CHECKS = {
     "G1": "opening the commitment",
@@ -18,18 +19,25 @@ _CHECKS = {
 REMOVED = "this is no evidence of independence, since a mark can be removed"
 
 
-def conclusion(verdict: Verdict, measurement: Measurement, claim_owner: str, binding: Binding) -> str:
+def conclusion(
+    verdict: Verdict, measurement: Measurement, claim_owner: str, binding: Binding, nouns: Nouns = WORDS
+) -> str:
     """Returns the verdict as one sentence for a judge.
 
     It speaks of support for the claim that information from the owner's key reached the suspect and of nothing
     else, and it names the checks that were not run.
+
+    Args:
+        nouns: what the claim's method calls what its key chooses, where it chooses among candidates.
     """
     owner = " ".join(claim_owner.split())
     claim = f"the claim that information from the key of {owner} reached the suspect model"
-    found = agreement(measurement)
+    found = agreement(measurement, nouns)
     if verdict.outcome is Outcome.SUPPORTED:
         chance = chance_in_words(measurement.p_value)
-        much = "rank them as high" if measurement.test == SUBSET else "give as much"
+        much = "give as much"
+        if measurement.test == SUBSET:
+            much = "set them as far apart" if nouns.two_sided else "rank them as high"
         body = f"the answers support {claim}: {found}, and chance alone would {much} in {chance} cases"
         if binding == "self-dated":
             body += "; the owner of the key is, by the instructions, not in dispute"
@@ -67,8 +75,8 @@ def chosen_items(test: str, context: Mapping[str, Any]) -> int | None:
     return int(chosen) if chosen >= 1 and chosen.is_integer() else None
 
 
-def agreement(measurement: Measurement) -> str:
-    """Returns what was found as a clause: how many of the units, or of the words that the key chose, stand out."""
+def agreement(measurement: Measurement, nouns: Nouns = WORDS) -> str:
+    """Returns what was found as a clause: how many of the units, or of the items that the key chose, stand out."""
     unit, effect = UNITS.get(measurement.test), measurement.effect
     if unit is not None:
         return f"{measurement.matched} of {measurement.n} {unit} agree with the key"
@@ -76,7 +84,8 @@ def agreement(measurement: Measurement) -> str:
     chosen = chosen_items(measurement.test, measurement.context)
     if chosen is None:
         return f"the {size}"
-    return (
-        f"{measurement.matched} of the {chosen} words that the key chose are among the {chosen} highest-scoring of "
-        f"{measurement.n} (the {size})"
-    )
+    where = f"the {chosen} highest-scoring of {measurement.n}"
+    if nouns.two_sided:
+        ranking = ranked_by(nouns, measurement.access)
+        where = f"the {chosen} at one end of all {measurement.n}{f' ranked by {ranking}' if ranking else ''}"
+    return f"{measurement.matched} of the {chosen} {nouns.many} that the key chose are among {where} (the {size})"

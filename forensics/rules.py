@@ -4,8 +4,8 @@ import math
 from collections.abc import Mapping
 
 from forensics.errors import UsageError
-from forensics.keys.claim import Claim, ReferenceRule, Rule
-from forensics.methods.protocol import MethodSpec, Parameters, counts_both_tails, load_method
+from forensics.keys.claim import Claim, ReferenceRule, Rule, counts_both_tails
+from forensics.methods.protocol import MethodSpec, Parameters, load_method
 
 DEFAULTS: Mapping[str, str] = {"alpha": "1e-6", "missing_allowed": "0.1", "margin": "0.1"}
 

@@ -11,10 +11,10 @@ from forensics.errors import CaseError
 from forensics.evidence.case import CaseFolder
 from forensics.evidence.results import decode_measurement, decode_verdict
 from forensics.keys.claim import Claim
+from forensics.nouns import Nouns, nouns_of
 from forensics.plaintext import printable
 from forensics.records import Measurement
 from forensics.report.conclusion import conclude
-from forensics.report.nouns import Nouns, nouns_of
 from forensics.statistics import LIMIT
 
 COLOURS = {"SUPPORTED": "green", "NOT_SUPPORTED": "yellow", "INCONCLUSIVE": "yellow", "INVALID_CLAIM": "red"}

@@ -12,7 +12,7 @@ from forensics.evidence.case import SUFFIXES, share_folder
 from forensics.evidence.comparison import TOLERANCE, Comparison
 from forensics.evidence.results import decode_measurement, encode_measurement, encode_verdict
 from forensics.evidence.schema import AnswersRecord, ControlRecord, Dated, Dates, Evidence, OpenedShare, ReferenceRecord
-from forensics.keys.claim import Claim
+from forensics.keys.claim import Claim, counts_both_tails
 from forensics.keys.opening import Opened
 from forensics.methods import ProbeKey, ScoreKey, load_method
 from forensics.records import Answers, Measurement, Plan, Pool, PoolItem, Verdict
@@ -256,7 +256,6 @@ def _compare_bits(comparison: Comparison, claim: Claim, evidence: Evidence) -> N
 
 def _compare_subset(comparison: Comparison, claim: Claim, evidence: Evidence) -> None:
     """Compares the figures of the exact test of a subset with those that follow from rank sum, n and rule."""
-    from forensics.methods.protocol import counts_both_tails
     from forensics.methods.subset import effect_of_rank_sum
     from forensics.rules import drawn, power_of
     from forensics.statistics import FLOOR

@@ -1,5 +1,6 @@
 """The public claim: everything that decides, in canonical form, and its digest C."""
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Literal
 
@@ -41,6 +42,19 @@ class ReferenceRule(Frozen):
 
     minimum: int = Field(ge=0)
     margin: str = Decimal
+
+
+TWO_SIDED = "two-sided"
+"""How the names of deciding statistics begin whose sign is arbitrary, so that both tails count."""
+
+
+def counts_both_tails(deciding: Mapping[str, str]) -> bool:
+    """Tells whether the tests of these deciding statistics count both tails; their names, which a claim holds, say so.
+
+    Args:
+        deciding: access level -> name of the statistic.
+    """
+    return bool(deciding) and all(name.startswith(TWO_SIDED) for name in deciding.values())
 
 
 class Rule(Frozen):

@@ -1,4 +1,4 @@
-"""Images with a faint pattern on them (ours)."""
+"""Images with a pattern on them (ours)."""
 
 import numpy as np
 from numpy.typing import NDArray

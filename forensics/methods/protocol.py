@@ -6,14 +6,12 @@ from importlib.metadata import entry_points
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from forensics.errors import UsageError
+from forensics.keys.claim import counts_both_tails
 from forensics.keys.derive import ProbeKey, ScoreKey
 from forensics.records import Answers, Measurement, Plan, Pool, Published, Reading
 
 Parameters = Mapping[str, Any]
 """A method's parameters as the claim holds them: strings, integers, lists; no floats."""
-
-TWO_SIDED = "two-sided"
-"""How the names of deciding statistics begin whose sign is arbitrary, so that both tails count."""
 
 
 @dataclass(frozen=True)
@@ -69,15 +67,6 @@ class MethodSpec:
     def two_sided(self) -> bool:
         """Whether the tests count both tails."""
         return counts_both_tails(self.deciding)
-
-
-def counts_both_tails(deciding: Mapping[str, str]) -> bool:
-    """Tells whether the tests of these deciding statistics count both tails; their names, which a claim holds, say so.
-
-    Args:
-        deciding: access level -> name of the statistic.
-    """
-    return all(name.startswith(TWO_SIDED) for name in deciding.values())
 
 
 class Method(Protocol):

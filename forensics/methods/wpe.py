@@ -2,7 +2,7 @@
 
 After "Watermarking Pre-trained Encoders in Contrastive Learning" (arXiv 2201.08217), of which only the abstract and the
 opening are known: a loss that knows no downstream task puts a backdoor into the encoder, which survives in whatever is
-built on it. Ours: triggers are faint patterns, drawn by a committed key from a pool whose other half are decoys, and
+built on it. Ours: triggers are small patterns, drawn by a committed key from a pool whose other half are decoys, and
 the test of `clusters.py`, which also reads what a downstream classifier says.
 """
 

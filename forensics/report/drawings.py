@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from forensics.conclusion import SUBSET, chosen_items
 from forensics.evidence.schema import Evidence, MeasurementRecord
 from forensics.keys.claim import Claim
+from forensics.nouns import Nouns, nouns_of
 from forensics.report.figures import (
     TIE,
     Figure,
@@ -16,7 +17,6 @@ from forensics.report.figures import (
     signed_scores,
 )
 from forensics.report.findings import COUNT_TESTS, passing_limit
-from forensics.report.nouns import Nouns, nouns_of
 from forensics.report.projection import draw_projection
 from forensics.report.ranks import doubled_ranks, rank_law
 from forensics.report.registration import make_events

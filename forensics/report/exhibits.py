@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from forensics.conclusion import SUBSET
 from forensics.evidence.schema import AnswersRecord, Evidence, IdentityRecord, MeasurementRecord, TokenRecord
 from forensics.keys.claim import Claim
+from forensics.nouns import Nouns, nouns_of
 from forensics.report.details import Details
 from forensics.report.figures import TIE, signed_scores
 from forensics.report.material import Material
-from forensics.report.nouns import Nouns, nouns_of
 from forensics.report.passes import Questions
 from forensics.report.people import make_handling
 from forensics.report.registration import marked

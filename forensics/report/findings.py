@@ -8,10 +8,10 @@ from functools import partial
 from forensics.conclusion import SUBSET, UNITS, chosen_items
 from forensics.evidence.schema import Evidence, MeasurementRecord, ScoreRecord
 from forensics.keys.claim import Claim
+from forensics.nouns import MEASURED, Nouns, nouns_of
 from forensics.report.details import Details
 from forensics.report.exhibits import CONTROL_ROLES
 from forensics.report.figures import ratio
-from forensics.report.nouns import MEASURED, Nouns, nouns_of
 from forensics.report.registration import marked
 from forensics.report.remote import noun
 from forensics.report.tables import Row, Table

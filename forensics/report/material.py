@@ -8,8 +8,8 @@ from forensics.conclusion import SUBSET
 from forensics.evidence.case import SUFFIXES, share_folder
 from forensics.evidence.schema import Evidence
 from forensics.keys.claim import Claim
+from forensics.nouns import Nouns, nouns_of
 from forensics.records import Probe
-from forensics.report.nouns import Nouns, nouns_of
 from forensics.report.passes import Passes
 from forensics.report.text import brief, clean, integer
 

@@ -8,7 +8,7 @@ from forensics.evidence.case import TRANSCRIPT
 from forensics.evidence.chain import head, verify_chain
 from forensics.evidence.exchanges import left_out
 from forensics.evidence.schema import Evidence
-from forensics.report.nouns import Nouns
+from forensics.nouns import Nouns
 from forensics.report.tables import Row
 from forensics.report.text import integer
 

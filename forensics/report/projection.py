@@ -4,9 +4,9 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
+from forensics.nouns import Nouns
 from forensics.report.assets import environment
 from forensics.report.figures import WIDTH, Figure
-from forensics.report.nouns import Nouns
 from forensics.report.tables import Table
 from forensics.report.text import integer, number
 

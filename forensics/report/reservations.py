@@ -6,10 +6,10 @@ from decimal import Decimal
 from forensics.conclusion import chance_in_words
 from forensics.evidence.schema import Evidence, ScoreRecord
 from forensics.keys.claim import Claim
+from forensics.nouns import Nouns, nouns_of
 from forensics.report.details import Details
 from forensics.report.exhibits import CONTROL_ROLES
 from forensics.report.findings import GATE_STATES, GATE_TEXTS, counted, dated_facts, order_not_shown
-from forensics.report.nouns import Nouns, nouns_of
 from forensics.report.registration import marked
 from forensics.report.remote import LIMITATIONS, is_remote, noun
 from forensics.report.text import clean, integer, number, power_of_two, share

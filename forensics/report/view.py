@@ -10,6 +10,7 @@ from forensics.conclusion import chance_in_words
 from forensics.errors import CaseError
 from forensics.evidence.schema import Evidence, MeasurementRecord
 from forensics.keys.claim import Claim
+from forensics.nouns import Nouns, nouns_of
 from forensics.report.conclusion import WARNINGS, conclude
 from forensics.report.details import Details
 from forensics.report.drawings import make_figures
@@ -17,7 +18,6 @@ from forensics.report.exhibits import Annex, Exhibits, make_annex, make_exhibits
 from forensics.report.figures import Figure
 from forensics.report.findings import ErrorRates, Results, make_error_rates, make_results
 from forensics.report.material import make_material
-from forensics.report.nouns import Nouns, nouns_of
 from forensics.report.passes import count_questions
 from forensics.report.people import Examiner, Instructions, day, make_examiner, make_instructions
 from forensics.report.registration import Registration, make_registration, marked, named

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from fractions import Fraction
 
+from forensics.nouns import Nouns
 from forensics.report.assets import environment
 from forensics.report.figures import PLOT_HEIGHT, WIDTH, Figure, scientific
-from forensics.report.nouns import Nouns
 from forensics.report.ranks import RankLaw
 from forensics.report.tables import Table
 from forensics.report.text import fixed, integer, number

@@ -15,8 +15,8 @@ from forensics.keys.demonstration import DemonstrationAuthority
 from forensics.keys.folder import UnlockedKey
 from forensics.methods.tmrw import METHOD as TMRW
 from forensics.methods.wpe import METHOD as WPE
+from forensics.nouns import nouns_of
 from forensics.records import AnswerKind
-from forensics.report.nouns import nouns_of
 from forensics.report.projection import draw_projection
 from forensics.report.ranks import doubled_ranks, rank_law
 from forensics.report.render import render_html

@@ -12,7 +12,7 @@ import pytest
 
 from forensics.conclusion import agreement, chosen_items, conclusion
 from forensics.evidence.results import decode_measurement, decode_verdict
-from forensics.report.nouns import nouns_of
+from forensics.nouns import nouns_of
 from forensics.report.ranks import RankLaw, doubled_ranks, rank_law
 from forensics.report.render import render_html
 from forensics.report.view import Report, make_report

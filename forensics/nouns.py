@@ -1,12 +1,9 @@
-"""What a method's items are called, so that every sentence of a report speaks of the case's own method."""
+"""What a method's items are called, so that every sentence about a case speaks of the case's own method."""
 
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from forensics.keys.claim import Claim
-
-_TWO_SIDED = "two-sided"
-"""How the claim's names of deciding statistics begin where both tails count."""
+from forensics.keys.claim import Claim, counts_both_tails
 
 
 @dataclass(frozen=True)
@@ -52,9 +49,12 @@ _NOUNS = MappingProxyType(
     {
         "espew": ("word", "words", "ordinary words", "sentence", "sentences"),
         "tmrw": ("phrase", "phrases", "phrases of two ordinary words", "sentence", "sentences"),
-        "wpe": ("pattern", "patterns", "faint patterns", "image", "images"),
+        "wpe": ("pattern", "patterns", "small patterns", "image", "images"),
     }
 )
+WORDS = Nouns(*_NOUNS["espew"])
+"""The nouns of a method whose key chooses words."""
+
 _OTHERS = ("item", "items", "candidate items", "carrier", "carriers")
 
 MEASURED = MappingProxyType(
@@ -69,8 +69,8 @@ MEASURED = MappingProxyType(
 
 def nouns_of(claim: Claim) -> Nouns:
     """Returns the nouns of a claim's method; neutral ones for a method that is not known here."""
-    two_sided = bool(claim.rule.deciding) and all(name.startswith(_TWO_SIDED) for name in claim.rule.deciding.values())
-    return Nouns(*_NOUNS.get(claim.method, _OTHERS), two_sided, claim.method in ("tmrw", "wpe"))
+    both = counts_both_tails(claim.rule.deciding)
+    return Nouns(*_NOUNS.get(claim.method, _OTHERS), both, claim.method in ("tmrw", "wpe"))
 
 
 def ranked_by(nouns: Nouns, access: str) -> str:
