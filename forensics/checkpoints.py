@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -168,7 +169,7 @@ def library() -> Any:
     """
     try:
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
-        import torch  # noqa: F401 - without it the library still loads and fails later
+        import_module("torch")  # without it the library still loads and fails later
         import transformers
     except ImportError as error:
         raise MissingExtraError(

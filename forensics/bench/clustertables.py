@@ -1,6 +1,6 @@
 """The tables of `bench encoders`."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from forensics.statistics import clopper_pearson
@@ -174,10 +174,9 @@ def _sizes(rows: Sequence[Row]) -> str:
 
 def _groups(rows: Iterable[Row], *names: str) -> list[tuple[tuple[Any, ...], list[Row]]]:
     """Returns the rows by the values of these columns, in the order in which each first occurs."""
-    key: Callable[[Row], tuple[Any, ...]] = lambda row: tuple(row[name] for name in names)  # noqa: E731
     found: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
-        found.setdefault(key(row), []).append(row)
+        found.setdefault(tuple(row[name] for name in names), []).append(row)
     return list(found.items())
 
 

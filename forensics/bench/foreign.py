@@ -6,10 +6,10 @@ import signal
 import socket
 import subprocess
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+
+import httpx2
 
 from forensics.bench.results import cache_folder
 from forensics.errors import MissingExtraError, Unreachable
@@ -93,14 +93,9 @@ def stop_group(process: "subprocess.Popen[bytes]") -> None:
 def _await_answer(process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end and process.poll() is None:
-        try:
-            with urllib.request.urlopen(url, timeout=2):  # noqa: S310 - http, on our own loopback
+        with contextlib.suppress(httpx2.TransportError):
+            if httpx2.get(url, timeout=2, trust_env=False).status_code < 500:
                 return
-        except urllib.error.HTTPError as error:
-            if error.code < 500:
-                return
-        except OSError:
-            pass
         time.sleep(0.1)
     words = " ".join(log.read_text(errors="replace")[-1500:].split())
     raise Unreachable(f"The server did not start: {words}", "Make its environment anew with .ci/servers.")

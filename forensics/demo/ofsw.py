@@ -1,6 +1,7 @@
 """OFSW on scikit-learn's handwritten digits: four suspects, copied, compressed and independent."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ def tell(stage: Stage) -> list[Examined]:
     counts = [len(part.labels) for part in (owner, thief, test)]
     say("Data: {} digits of the owner, {} of a thief, {} for testing.".format(*counts))
     for name, part in (("owner", owner), ("thief", thief)):
-        stage.once(stage.out / "data" / name, lambda fresh, part=part: save_images(part, fresh))  # type: ignore[misc]
+        stage.once(stage.out / "data" / name, partial(save_images, part))
     say("The owner trains a model.")
     _model(stage, "unmarked", lambda: _trained(owner, 1, progress))
     say("The owner makes a key of 64 bits; a local demonstration authority timestamps the claim.")
