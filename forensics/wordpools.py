@@ -68,6 +68,8 @@ def read_lines(path: Path) -> tuple[str, ...]:
     """
     if not path.exists():
         raise UsageError(f"{path} does not exist.", "Name a text file, one entry a line.")
+    if not path.is_file():
+        raise UsageError(f"{path} is no file.", "Name a text file, one entry a line.")
     try:
         lines = path.read_text("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:

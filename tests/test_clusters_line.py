@@ -338,3 +338,4 @@ def test_what_cannot_be_examined_is_refused_in_a_sentence(story: Story, tmp_path
     )
     refused(("examine", story.root / "KEY", other, "--case", tmp_path / "case"), "encoder")
     assert not (tmp_path / "case").exists()
+    assert not (tmp_path / "case.partial").exists()

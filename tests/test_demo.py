@@ -138,3 +138,12 @@ def test_what_is_missing_is_said_in_a_sentence(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(UsageError, match="make packages"):
         run_demo(tmp_path / "demo", print, method="tmrw")
     assert not (tmp_path / "demo").exists()
+
+
+def test_a_file_in_the_folders_place_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    place = tmp_path / "notes.txt"
+    place.write_text("mine", encoding="utf-8")
+    said: list[str] = []
+    with pytest.raises(UsageError, match="is a file, not a folder"):
+        run_demo(place, said.append)
+    assert (said, place.read_text(encoding="utf-8")) == ([], "mine")

@@ -234,6 +234,9 @@ def test_files_are_read_line_by_line(tmp_path: Path) -> None:
     assert read_lines(path) == ("one two", "three")
     with pytest.raises(UsageError, match="does not exist"):
         read_lines(tmp_path / "missing.txt")
+    for endless in (Path("/dev/zero"), tmp_path):
+        with pytest.raises(UsageError, match="is no file"):
+            read_lines(endless)
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UsageError, match="UTF-8"):
         read_lines(path)

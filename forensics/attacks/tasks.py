@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forensics.errors import UsageError
-from forensics.training.data import ImageData
+from forensics.training.data import ImageData, read_rows
 
 _RETRY = "Give a folder saved by datasets (save_to_disk), or one with Parquet, CSV or JSON lines files."
-_SPLITS, _TEXTS, _LABELS = ("train", "training", "all"), ("text", "sentence", "content"), ("label", "labels", "target")
+_TEXTS, _LABELS = ("text", "sentence", "content"), ("label", "labels", "target")
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +43,7 @@ def load_texts(folder: Path) -> Task:
     Raises:
         UsageError: not a data set, without a text column, or with labels that are no class numbers or names.
     """
-    found = _open(folder)
+    found = read_rows(folder, _RETRY)
     name = next((column for column in _TEXTS if column in found.column_names), None)
     if name is None or not all(isinstance(text, str) for text in found[name]):
         raise UsageError(f"{folder} has no column 'text' of texts; it has {', '.join(found.column_names)}.", _RETRY)
@@ -59,23 +59,3 @@ def load_texts(folder: Path) -> Task:
         raise UsageError(f"The labels of {folder} are no class numbers or names.", "Check its label column.")
     numbers = np.asarray(labels, dtype=np.int64)
     return Task(texts, numbers, names or tuple(str(each) for each in range(int(numbers.max()) + 1)))
-
-
-def _open(folder: Path) -> Any:
-    if not folder.exists():
-        raise UsageError(f"There is no data set at {folder}.", _RETRY)
-    from datasets import Dataset, DatasetDict, disable_progress_bars, load_dataset, load_from_disk
-
-    disable_progress_bars()
-    try:
-        try:
-            found: Any = load_from_disk(str(folder))
-        except FileNotFoundError:
-            found = load_dataset(str(folder))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{folder} is no data set that can be read.", _RETRY) from error
-    if isinstance(found, DatasetDict):
-        found = found[next((name for name in _SPLITS if name in found), next(iter(found)))]
-    if not isinstance(found, Dataset) or not len(found):
-        raise UsageError(f"{folder} holds no rows.", _RETRY)
-    return found

@@ -34,6 +34,8 @@ def run_demo(
     """
     if method not in STORIES:
         raise UsageError(f"There is no demonstration of '{method}'.", f"Choose one of: {', '.join(STORIES)}.")
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out} is a file, not a folder.", "Choose another --out.")
     single_thread()
     told: list[Examined] = import_module(f"forensics.demo.{method}").tell(Stage(out, say, progress))
     return told

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any
 
 from forensics.canonical import decimal, now, parse_json, sha256, utc
-from forensics.errors import CaseError, CheckFailed, StorageError
+from forensics.errors import CaseError, CheckFailed, StorageError, UsageError
 from forensics.evidence import storage
 from forensics.evidence.chain import GENESIS, encode_line, read_line
 from forensics.evidence.custody import TOOL
@@ -105,6 +105,8 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if kind is not None and issubclass(kind, UsageError) and self.ledger.lines == 1:
+            self.discard()  # the input was wrong before anything was asked
         self.close()
 
     @property

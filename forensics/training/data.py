@@ -1,5 +1,6 @@
 """Images, with labels or without, from anything the `datasets` library reads from disk."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,7 +75,7 @@ def load_images(folder: Path, names: Sequence[str] = ()) -> ImageData:
     Raises:
         UsageError: not a data set, or without an image and a label column.
     """
-    found = _read(folder, _RETRY)
+    found = read_rows(folder, _RETRY)
     image = _column(found, _IMAGES, _RETRY)
     label = _column(found, ("label", "labels", "target"), _RETRY)
     classes = tuple(getattr(found.features[label], "names", ())) or tuple(names)
@@ -98,7 +99,7 @@ def load_plain_images(folder: Path) -> NDArray[np.uint8]:
     Raises:
         UsageError: not a data set, without an image column, or the images are of unlike sizes.
     """
-    found = _read(folder, _UNLABELLED)
+    found = read_rows(folder, _UNLABELLED)
     images = [_to_array(picture) for picture in found[_column(found, _IMAGES, _UNLABELLED)]]
     shapes = sorted({image.shape for image in images})
     if len(shapes) > 1:
@@ -121,10 +122,20 @@ def save_images(data: ImageData, folder: Path) -> None:
     Dataset.from_dict({"image": pictures, "label": data.labels.tolist()}, features=features).save_to_disk(str(folder))
 
 
-def _read(folder: Path, retry: str) -> Any:
-    """Returns the rows of a data set, those for training where it has several parts."""
-    if not folder.exists():
-        raise UsageError(f"There is no data set at {folder}.", retry)
+def read_rows(folder: Path, retry: str) -> Any:
+    """Returns the rows of a data set on disk, those for training where it has several parts; nothing is fetched.
+
+    Args:
+        retry: the next step where there is none.
+
+    Raises:
+        UsageError: it is no folder, no data set, or without rows.
+    """
+    if not folder.is_dir():
+        # Whatever is no folder, the library would look for in a public store, under that name.
+        problem = "is no folder" if folder.exists() else "does not exist"
+        raise UsageError(f"There is no data set at {folder}: it {problem}.", retry)
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
     from datasets import Dataset, DatasetDict, disable_progress_bars, load_dataset, load_from_disk
 
     disable_progress_bars()

@@ -3,6 +3,7 @@ import dataclasses
 import hashlib
 from pathlib import Path
 
+import datasets
 import numpy as np
 import pytest
 import torch
@@ -187,6 +188,15 @@ def test_data_round_trip_and_faults(owner, tmp_path: Path) -> None:
     Dataset.from_dict({"text": ["a"], "label": [0]}).save_to_disk(str(tmp_path / "text"))
     with pytest.raises(UsageError, match="no column 'image'"):
         load_images(tmp_path / "text")
+
+
+def test_a_file_is_not_looked_for_in_a_public_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(datasets, "load_dataset", lambda name: asked.append(name))
+    (tmp_path / "corpus.txt").write_text("a line\n")
+    with pytest.raises(UsageError, match=r"corpus\.txt: it is no folder"):
+        load_images(tmp_path / "corpus.txt")
+    assert asked == []
 
 
 def test_images_without_labels_are_read_whole_and_of_one_size(owner, tmp_path: Path) -> None:
