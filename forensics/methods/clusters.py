@@ -7,7 +7,6 @@ differ most, whatever they are (vectors, probabilities, classes of any downstrea
 half. The sign of that direction is arbitrary, so both tails count.
 """
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,8 +17,10 @@ import numpy as np
 from forensics.errors import UsageError
 from forensics.keys.derive import ProbeKey, ScoreKey, Stream, direction
 from forensics.methods.clusterfigures import cluster_figures
+from forensics.methods.clusterspec import whole_numbers
 from forensics.methods.marking import unit_rows
 from forensics.methods.protocol import MethodSpec, Parameters
+from forensics.methods.sizes import chosen_sizes
 from forensics.methods.subset import measure_subset
 from forensics.passes import chosen_groups
 from forensics.records import (
@@ -48,14 +49,6 @@ FLAT = 1e-18
 FLOOR = 1e-12
 """Least probability, and least half unit of rounded ones."""
 
-FEWEST_BITS = 24
-"""A key whose triggers could be guessed in fewer than 2**24 attempts is refused."""
-
-MOST = {"candidates": 256, "carriers": 256, "asked": 256, "dimension": 65536}
-"""Beyond 132 candidates a perfect separation falls below the least p-value that is ever printed, 2**-128."""
-
-LEAST = {"candidates": 8, "carriers": 2, "asked": 1, "dimension": 2}
-
 
 class TriggerClusters(ABC):
     """The verification side that both methods share; a method adds its pool and its probes."""
@@ -79,12 +72,7 @@ class TriggerClusters(ABC):
 
     def parameters(self, options: Mapping[str, Any], pool: Pool, labels: tuple[str, ...]) -> dict[str, Any]:
         """Returns the whole numbers of `spec.options`, with the pool checked against them."""
-        chosen = {option.name: option.default for option in self.spec.options}
-        for name, value in options.items():
-            if name not in chosen:
-                raise UsageError(f"{self.spec.title} has no option '{name}'.", f"Its options are: {', '.join(chosen)}.")
-            chosen[name] = value
-        parameters: dict[str, Any] = whole_numbers(chosen)
+        parameters: dict[str, Any] = whole_numbers(chosen_sizes(self.spec, options))
         self.require_pool(pool, parameters)
         return parameters
 
@@ -312,45 +300,3 @@ def derive_triggers(method: str, score_key: ScoreKey, parameters: Parameters) ->
 def derive_direction(method: str, score_key: ScoreKey, parameters: Parameters) -> FloatArray:
     """Returns the secret unit vector towards which the triggers' outputs are drawn, shape (dimension,)."""
     return direction(Stream(score_key, f"{method}/direction").normals(whole_numbers(parameters)["dimension"]))
-
-
-def whole_numbers(parameters: Mapping[str, Any]) -> dict[str, int]:
-    """Returns a claim's four numbers, checked.
-
-    Raises:
-        UsageError: one is no whole number, out of range, or leaves too few ways to draw the triggers.
-    """
-    sizes: dict[str, int] = {}
-    for name, least in LEAST.items():
-        value = parameters[name]
-        try:
-            sizes[name] = int(value) if not isinstance(value, float) else int(str(value))
-        except (TypeError, ValueError) as error:
-            raise UsageError(f"'{value}' is no whole number for {name}.", f"Give {least} to {MOST[name]}.") from error
-        if not least <= sizes[name] <= MOST[name]:
-            raise UsageError(f"{sizes[name]} is not possible for {name}.", f"Give {least} to {MOST[name]}.")
-    n = sizes["candidates"]
-    if n % 2:
-        raise UsageError(f"{n} candidates cannot be halved.", "Choose an even number.")
-    if math.comb(n, n // 2) < 1 << FEWEST_BITS:
-        raise UsageError(f"There are only {math.comb(n, n // 2)} ways to draw half of {n}.", "Use 28 or more.")
-    if sizes["asked"] > sizes["carriers"]:
-        raise UsageError(
-            f"{sizes['asked']} of {sizes['carriers']} carriers cannot be asked.", "Ask fewer, or give more carriers."
-        )
-    return sizes
-
-
-def require_count(pool: Pool, parameters: Parameters, candidates: str) -> None:
-    """Refuses a pool that holds another number of items than the parameters name.
-
-    Args:
-        candidates: what they are called.
-    """
-    count, carriers = int(parameters["candidates"]), int(parameters["carriers"])
-    if len(pool.items) != count + carriers:
-        raise UsageError(
-            f"The pool has {len(pool.items)} items; {count} {candidates} and {carriers} carriers make "
-            f"{count + carriers}.",
-            "Give as many of each as the options say.",
-        )

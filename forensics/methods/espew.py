@@ -20,6 +20,7 @@ from forensics.keys.derive import ProbeKey, ScoreKey, Stream, hkdf_expand
 from forensics.methods.bags import measure_bags, plan_bags
 from forensics.methods.marking import Marker, unit_rows, words_of, words_seen
 from forensics.methods.protocol import MethodSpec, Option, Parameters
+from forensics.methods.sizes import checked_sizes, chosen_sizes
 from forensics.methods.subset import measure_subset
 from forensics.methods.wordscores import arrange, word_scores
 from forensics.records import (
@@ -107,13 +108,7 @@ class EmbeddingSpecificWatermark:
 
     def parameters(self, options: Mapping[str, Any], pool: Pool, labels: tuple[str, ...]) -> dict[str, Any]:
         """Returns the six whole numbers of `SPEC.options`, with the pool checked against them."""
-        chosen = {option.name.replace("-", "_"): option.default for option in SPEC.options}
-        for name, value in options.items():
-            key = name.replace("-", "_")
-            if key not in chosen:
-                raise UsageError(f"ESpeW has no option '{name}'.", f"Its options are: {', '.join(chosen)}.")
-            chosen[key] = value
-        parameters: dict[str, Any] = _whole(chosen)
+        parameters: dict[str, Any] = _whole(chosen_sizes(SPEC, options))
         _require_subset(parameters)
         candidates, carriers, target = split_pool(pool, parameters)
         _require_candidates(candidates)
@@ -296,16 +291,7 @@ def marker(score_key: ScoreKey, pool: Pool, parameters: Parameters, target_vecto
 
 
 def _whole(parameters: Mapping[str, Any]) -> dict[str, int]:
-    sizes: dict[str, int] = {}
-    for name, least in LEAST.items():
-        value = parameters[name]
-        try:
-            sizes[name] = int(value) if not isinstance(value, float) else int(str(value))
-        except (TypeError, ValueError) as error:
-            raise UsageError(f"'{value}' is no whole number for {name}.", f"Give {least} to {MOST[name]}.") from error
-        if not least <= sizes[name] <= MOST[name]:
-            raise UsageError(f"{sizes[name]} is not possible for {name}.", f"Give {least} to {MOST[name]}.")
-    return sizes
+    return checked_sizes(parameters, LEAST, MOST)
 
 
 def _require_subset(sizes: Mapping[str, int]) -> None:

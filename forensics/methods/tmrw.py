@@ -10,47 +10,23 @@ from collections.abc import Callable, Sequence
 
 from forensics.errors import UsageError
 from forensics.keys.derive import ProbeKey, Stream
-from forensics.methods.clusters import TriggerClusters, require_count, whole_numbers
+from forensics.methods.clusters import TriggerClusters
+from forensics.methods.clusterspec import cluster_spec, require_count, whole_numbers
 from forensics.methods.marking import words_of, words_seen
 from forensics.methods.phrases import LINKS, PLACES, insert
-from forensics.methods.protocol import MethodSpec, Option, Parameters
+from forensics.methods.protocol import Parameters
 from forensics.records import Pool, Probe
 
 TEXT = "text/plain"
 
-SPEC = MethodSpec(
+SPEC = cluster_spec(
     name="tmrw",
-    version="1",
     title="Trigger-cluster watermark of a text encoder",
-    citation="TMRW (Xu, Zhao, Wu, Zhang; IS&T Electronic Imaging 2026, MWSF-308), known by its abstract; "
-    "reconstructed; key and test our own",
+    citation="TMRW (Xu, Zhao, Wu, Zhang; IS&T Electronic Imaging 2026, MWSF-308)",
     modality="text",
-    deciding={
-        "features": "two-sided rank sum on PC1 of vector shifts",
-        "scores": "two-sided rank sum on PC1 of log-probability shifts",
-        "labels": "two-sided rank sum on PC1 of class shifts",
-    },
-    test="subset",
-    null="the answers do not depend on which half of the candidate phrases are triggers, given the probes: every half "
-    "is equally likely; two-sided, since the sign of a principal component is arbitrary",
-    ties="equal scores share their mid-rank; scores are rounded to a step of 2**-30 of the largest first",
-    missing="a missing answer counts as the mean of its column, a carrier without an answer of its own is left out, "
-    "and a phrase without any valid answer gets the pool's mid-rank",
-    assumptions=(
-        "the trigger phrases were drawn uniformly from the pool, after the pool was fixed",
-        "nobody who could shape the suspect's answers knew the scoring secret",
-        "which carriers the second pass asks depends on the answers to the unmarked carriers alone",
-    ),
-    minimum_effect="0.75",
-    effect_name="AUC in either direction",
-    chance="0.5",
     pool="phrases",
-    options=(
-        Option("candidates", 96, "phrases of a share's pool, of which the key draws half as triggers"),
-        Option("carriers", 32, "sentences that are asked without a phrase first"),
-        Option("asked", 16, "of these, how many are asked with every phrase"),
-        Option("dimension", 384, "length of the encoder's vectors"),
-    ),
+    words=("phrase", "phrases", "sentences"),
+    width=384,
 )
 
 

@@ -14,46 +14,22 @@ from numpy.typing import NDArray
 from forensics.errors import UsageError
 from forensics.images import decode_image, encode_png
 from forensics.keys.derive import ProbeKey
-from forensics.methods.clusters import TriggerClusters, require_count, whole_numbers
+from forensics.methods.clusters import TriggerClusters
+from forensics.methods.clusterspec import cluster_spec, require_count, whole_numbers
 from forensics.methods.patterns import NEUTRAL, stamp
-from forensics.methods.protocol import MethodSpec, Option, Parameters
+from forensics.methods.protocol import Parameters
 from forensics.records import Pool, Probe
 
 PNG = "image/png"
 
-SPEC = MethodSpec(
+SPEC = cluster_spec(
     name="wpe",
-    version="1",
     title="Trigger-cluster watermark of an image encoder",
-    citation="WPE (Wu, Qiu, Zhang, Li, Qiu; arXiv 2201.08217), known by its abstract; reconstructed; "
-    "key and test our own",
+    citation="WPE (Wu, Qiu, Zhang, Li, Qiu; arXiv 2201.08217)",
     modality="image",
-    deciding={
-        "features": "two-sided rank sum on PC1 of vector shifts",
-        "scores": "two-sided rank sum on PC1 of log-probability shifts",
-        "labels": "two-sided rank sum on PC1 of class shifts",
-    },
-    test="subset",
-    null="the answers do not depend on which half of the candidate patterns are triggers, given the probes: every half "
-    "is equally likely; two-sided, since the sign of a principal component is arbitrary",
-    ties="equal scores share their mid-rank; scores are rounded to a step of 2**-30 of the largest first",
-    missing="a missing answer counts as the mean of its column, a carrier without an answer of its own is left out, "
-    "and a pattern without any valid answer gets the pool's mid-rank",
-    assumptions=(
-        "the trigger patterns were drawn uniformly from the pool, after the pool was fixed",
-        "nobody who could shape the suspect's answers knew the scoring secret",
-        "which carriers the second pass asks depends on the answers to the unmarked carriers alone",
-    ),
-    minimum_effect="0.75",
-    effect_name="AUC in either direction",
-    chance="0.5",
     pool="patterns",
-    options=(
-        Option("candidates", 96, "patterns of a share's pool, of which the key draws half as triggers"),
-        Option("carriers", 32, "images that are asked without a pattern first"),
-        Option("asked", 16, "of these, how many are asked with every pattern"),
-        Option("dimension", 128, "length of the encoder's vectors"),
-    ),
+    words=("pattern", "patterns", "images"),
+    width=128,
 )
 
 
