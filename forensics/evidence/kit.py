@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field
 
 from forensics.canonical import canonical_json, parse_json, sha256
 from forensics.errors import CaseError, KeyFolderError
 from forensics.evidence.case import SUFFIXES
 from forensics.evidence.storage import create_folder, read_folder, recover_folder
-from forensics.keys.claim import Claim, Frozen
+from forensics.keys.claim import Claim, Frozen, Sparse
 from forensics.methods import load_method
 from forensics.passes import find_fault
 from forensics.records import Plan, Probe
@@ -31,8 +31,10 @@ class ProbeEntry(Frozen):
     continuation: str | None
 
 
-class KitPlan(Frozen):
+class KitPlan(Sparse):
     """The content of `plan.json`; `groups` and `keep` are there only where the plan has two passes."""
+
+    absent = frozenset({"groups", "keep"})
 
     format: Literal["forensics-kit/1"]
     claim: str
@@ -42,11 +44,6 @@ class KitPlan(Frozen):
     probes: list[ProbeEntry]
     groups: list[int] | None = None
     keep: int | None = None
-
-    @model_serializer(mode="wrap")
-    def _without_passes(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        body: dict[str, Any] = serialise(self)
-        return {key: value for key, value in body.items() if value is not None or key not in ("groups", "keep")}
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ Every number with a fraction is a decimal string, so that the canonical form (RF
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field
 
 from forensics.canonical import canonical_json, parse_json
 from forensics.errors import CaseError
-from forensics.keys.claim import Binding, Frozen
+from forensics.keys.claim import Binding, Frozen, Sparse
 
 SCHEMA = "forensics-evidence/1"
 
@@ -57,12 +57,14 @@ class ReferenceRecord(Frozen):
     answers: AnswersRecord
 
 
-class PlanRecord(Frozen):
+class PlanRecord(Sparse):
     """What was asked: digests only, so that a sealed case discloses no probe; `share` says of which share.
 
     `groups` and `keep` are there only where there are two passes: the number of each probe's group, of which the first
     probe is the head, and how many groups the second pass asks.
     """
+
+    absent = frozenset({"groups", "keep"})
 
     digest: str
     share: int = Field(default=0, ge=0)
@@ -70,11 +72,6 @@ class PlanRecord(Frozen):
     probes: list[str]
     groups: list[int] | None = None
     keep: int | None = None
-
-    @model_serializer(mode="wrap")
-    def _without_passes(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        body: dict[str, Any] = serialise(self)
-        return {key: value for key, value in body.items() if value is not None or key not in ("groups", "keep")}
 
 
 class OpenedShare(Frozen):
@@ -108,11 +105,13 @@ class EffectRecord(Frozen):
     chance: str
 
 
-class MeasurementRecord(Frozen):
+class MeasurementRecord(Sparse):
     """See `records.Measurement`; `items` and `target` are null until a share is opened.
 
     `projection` holds the two coordinates of each item in turn; it is absent where there is none, or no opened share.
     """
+
+    absent = frozenset({"projection"})
 
     test: str
     statistic: str
@@ -132,11 +131,6 @@ class MeasurementRecord(Frozen):
     published: list[PublishedRecord]
     context: dict[str, str]
     projection: list[str] | None = None
-
-    @model_serializer(mode="wrap")
-    def _without_what_is_not_drawn(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        body: dict[str, Any] = serialise(self)
-        return {key: value for key, value in body.items() if value is not None or key != "projection"}
 
 
 class VerdictRecord(Frozen):
@@ -186,7 +180,7 @@ class AssetRecord(Frozen):
     token: TokenRecord | None
 
 
-class ScoreRecord(Frozen):
+class ScoreRecord(Sparse):
     """The result of scoring: absent in a case that was only acquired.
 
     `examinations` counts those made under the claim, this one included; `owner_undisputed` says that the
@@ -194,6 +188,8 @@ class ScoreRecord(Frozen):
     where the suspect was asked, after everything that decides, for the statistics that the method's paper prints: the
     digest of those probes and the answers to them.
     """
+
+    absent = frozenset({"published_plan", "published_answers"})
 
     created: str
     examinations: int = Field(default=1, ge=1)
@@ -203,11 +199,6 @@ class ScoreRecord(Frozen):
     controls: list[ControlRecord]
     published_plan: str | None = None
     published_answers: AnswersRecord | None = None
-
-    @model_serializer(mode="wrap")
-    def _without_what_was_not_asked(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        body: dict[str, Any] = serialise(self)
-        return {key: value for key, value in body.items() if value is not None or not key.startswith("published_")}
 
 
 class Evidence(Frozen):

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from forensics.canonical import canonical_json, parse_json, sha256
 from forensics.errors import KeyFolderError
@@ -20,6 +20,17 @@ class Frozen(BaseModel):
     """Base of every parsed record: immutable, unknown fields refused, no type coercion."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Sparse(Frozen):
+    """A record of which some fields are not written where they are null, so that older records stay as they are."""
+
+    absent: ClassVar[frozenset[str]]
+
+    @model_serializer(mode="wrap")
+    def _without_absent(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        body: dict[str, Any] = serialise(self)
+        return {key: value for key, value in body.items() if value is not None or key not in self.absent}
 
 
 class PoolCommitment(Frozen):

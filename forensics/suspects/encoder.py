@@ -3,12 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
-from forensics.canonical import through_decimals
 from forensics.encoders import Encoder, load_encoder
 from forensics.records import AnswerKind, Answers, Probe
-from forensics.suspects.media import take_texts
+from forensics.suspects.media import numbers, take_texts
 
 
 class EncoderSuspect:
@@ -35,7 +32,4 @@ class EncoderSuspect:
         Raises:
             UsageError: the probes are no texts, or ask for scores.
         """
-        values = through_decimals(self.encoder.embed(take_texts(probes, "a text encoder")))
-        missing = ~np.isfinite(values).all(axis=1)
-        values[missing] = np.nan
-        return Answers(AnswerKind.VECTORS, values, missing)
+        return numbers(AnswerKind.VECTORS, self.encoder.embed(take_texts(probes, "a text encoder")))

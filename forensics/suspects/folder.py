@@ -6,10 +6,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from forensics.canonical import through_decimals
 from forensics.checkpoints import Classifier, load_classifier
 from forensics.records import AnswerKind, Answers, Probe
-from forensics.suspects.media import take_images
+from forensics.suspects.media import numbers, take_images
 
 
 class FolderSuspect:
@@ -36,16 +35,12 @@ class FolderSuspect:
         """
         images = take_images(probes, self.classifier.channels, "an image classifier")
         labels = self.classifier.labels
-        shape = (len(probes), len(labels))
+        nothing = np.full((len(probes), len(labels)), np.nan, dtype=np.float32)
         try:
-            values = through_decimals(self._logits(images))
+            rows = self._logits(images)
         except Exception:  # noqa: BLE001 - whatever a hostile model does with an input, it has not answered it
-            values = np.full(shape, np.nan)
-        if values.shape != shape:
-            values = np.full(shape, np.nan)
-        missing = ~np.isfinite(values).all(axis=1)
-        values[missing] = np.nan
-        return Answers(AnswerKind.LOGITS, values, missing, labels)
+            rows = nothing
+        return numbers(AnswerKind.LOGITS, rows if rows.shape == nothing.shape else nothing, labels)
 
     def _logits(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         import torch

@@ -3,12 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
-from forensics.canonical import through_decimals
 from forensics.imageencoders import ImageEncoder, load_image_encoder
 from forensics.records import AnswerKind, Answers, Probe
-from forensics.suspects.media import take_images
+from forensics.suspects.media import numbers, take_images
 
 
 class ImageEncoderSuspect:
@@ -34,7 +31,4 @@ class ImageEncoderSuspect:
             UsageError: the probes are no images, or ask for scores.
         """
         images = take_images(probes, self.encoder.channels, "an image encoder")
-        values = through_decimals(self.encoder.embed(images))
-        missing = ~np.isfinite(values).all(axis=1)
-        values[missing] = np.nan
-        return Answers(AnswerKind.VECTORS, values, missing)
+        return numbers(AnswerKind.VECTORS, self.encoder.embed(images))

@@ -1,13 +1,17 @@
-"""The probes of a local suspect as texts or images; another medium is refused by naming the suspects that take it."""
+"""A local suspect's probes as texts or images, and its numbers as answers.
+
+Probes of another medium are refused by naming the suspects that take it.
+"""
 
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from forensics.canonical import through_decimals
 from forensics.errors import UsageError
 from forensics.images import decode_image
-from forensics.records import Probe
+from forensics.records import AnswerKind, Answers, Probe
 
 _NAMES = {"image/png": "images", "text/plain": "texts"}
 _TAKERS = {
@@ -44,6 +48,14 @@ def take_images(probes: Sequence[Probe], channels: int, suspect: str) -> list[ND
     """
     _judge(probes, "image/png", suspect)
     return [decode_image(probe.data, channels) for probe in probes]
+
+
+def numbers(kind: AnswerKind, rows: NDArray[np.float32], labels: tuple[str, ...] = ()) -> Answers:
+    """Returns a local model's numbers (n, c) as answers: shortest decimals; rows that are not finite are missing."""
+    values = through_decimals(rows)
+    missing = ~np.isfinite(values).all(axis=1)
+    values[missing] = np.nan
+    return Answers(kind, values, missing, labels)
 
 
 def _judge(probes: Sequence[Probe], wanted: str, suspect: str) -> None:

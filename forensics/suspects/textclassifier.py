@@ -3,11 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
-from forensics.canonical import through_decimals
 from forensics.records import AnswerKind, Answers, Probe
-from forensics.suspects.media import take_texts
+from forensics.suspects.media import numbers, take_texts
 from forensics.textclassifiers import TextClassifier, load_text_classifier
 
 
@@ -35,7 +32,5 @@ class TextClassifierSuspect:
         Raises:
             UsageError: the probes are no texts, or ask for scores.
         """
-        values = through_decimals(self.classifier.logits(take_texts(probes, "a text classifier")))
-        missing = ~np.isfinite(values).all(axis=1)
-        values[missing] = np.nan
-        return Answers(AnswerKind.LOGITS, values, missing, self.classifier.labels)
+        rows = self.classifier.logits(take_texts(probes, "a text classifier"))
+        return numbers(AnswerKind.LOGITS, rows, self.classifier.labels)

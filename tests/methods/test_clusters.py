@@ -11,13 +11,13 @@ from forensics.keys.derive import ProbeKey, ScoreKey
 from forensics.methods.clusters import (
     APART,
     GRID,
-    MOST,
     components,
     derive_direction,
     derive_order,
     derive_triggers,
     log_probabilities,
 )
+from forensics.methods.clusterspec import MOST
 from forensics.methods.patterns import stamp
 from forensics.methods.tmrw import METHOD as TMRW
 from forensics.methods.tmrw import derive_places, split_pool
