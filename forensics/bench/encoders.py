@@ -4,21 +4,24 @@ Cells: a key's encoder marked and what that costs; the marked encoder adapted to
 distilled; the unmarked one through the same with every key; 1,000 fresh keys on encoders that were never marked.
 """
 
+import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from forensics.bench import imageclusters, textclusters
 from forensics.bench.clustersizes import ENCODERS, POOLS, size_cell
-from forensics.bench.clustertables import table
+from forensics.bench.clustertables import NAMES, table
 from forensics.bench.clustertrials import DEVELOPMENT_KEYS, TRIED, tried_cell
+from forensics.bench.figures import survival_lines, survival_svg
+from forensics.bench.keys import LARGEST_P
 from forensics.bench.naturalness import naturalness_cell
 from forensics.bench.results import Cell, Row, run_cells, single_thread
 from forensics.bench.textclusters import KEYS
 from forensics.progress import Progress, silent
 
-__all__ = ["COMMAND", "KEYS", "order", "run", "table"]
+__all__ = ["COMMAND", "KEYS", "figure", "order", "run", "table"]
 
 COMMAND = "forensics bench encoders"
 
@@ -37,6 +40,12 @@ def order(names: Iterable[str]) -> list[str]:
     """Returns the names of cells in the order of the tables."""
     present = set(names)
     return [cell.name for cell in _cells(quick=False) if cell.name in present]
+
+
+def figure(rows: Sequence[Row]) -> str:
+    """Returns the figure of the page: what is left of the marks, key by key."""
+    lines = survival_lines(row for row in rows if row.get("part") is None)
+    return survival_svg("What is left of the marks after each attack", lines, NAMES, math.log10(LARGEST_P))
 
 
 def _cells(quick: bool) -> list[Cell]:

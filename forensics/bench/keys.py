@@ -107,6 +107,9 @@ SERVICE_RULE = Rule(
 """The rule of the services bench, word for word: a key's secrets hang on its wording, and hours of training on them."""
 
 
+LARGEST_P = 1e-3 / 2**SERVICE_RULE.grinding / SERVICE_RULE.examinations
+"""The largest p-value that passes gate G2 under that rule."""
+
 CLUSTER_RULE = {
     "deciding": {
         "features": "two-sided rank sum on PC1 of vector shifts",

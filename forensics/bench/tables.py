@@ -1,10 +1,12 @@
-"""`python -m forensics.bench.tables docs/ofsw.md`: writes the tables of a page anew from the results beside it."""
+"""`python -m forensics.bench.tables docs/ofsw.md`: writes the tables of a page, and its figures, from the results."""
 
 import json
 import re
 import sys
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 _BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -17,21 +19,45 @@ def rewrite(page: str, results: Path) -> str:
     """
 
     def block(match: re.Match[str]) -> str:
-        module = import_module(f"forensics.bench.{match[2]}")
-        cells = {path.stem: json.loads(path.read_bytes())["rows"] for path in (results / match[2]).glob("*.json")}
-        rows = [row for name in module.order(cells) for row in cells[name]]
-        if any(row["quick"] for row in rows):
-            raise ValueError(f"{match[2]} has rows of a quick run")
+        module, rows = _results(match[2], results)
         return f"{match[1]}\n{module.table(rows)}\n\n{match[3]}"
 
     return _BLOCK.sub(block, page)
+
+
+def figures(page: str, results: Path) -> dict[str, str]:
+    """Returns the figures of the benches whose tables a page has: SVG by file name; not every bench draws one.
+
+    Raises:
+        ValueError: a row is from a quick run.
+    """
+    drawn = {}
+    for match in _BLOCK.finditer(page):
+        module, rows = _results(match[2], results)
+        if hasattr(module, "figure"):
+            drawn[f"{match[2]}.svg"] = module.figure(rows)
+    return drawn
+
+
+def _results(name: str, results: Path) -> tuple[ModuleType, list[dict[str, Any]]]:
+    """Returns a bench's module and its committed rows in the order of the tables."""
+    module = import_module(f"forensics.bench.{name}")
+    cells = {path.stem: json.loads(path.read_bytes())["rows"] for path in (results / name).glob("*.json")}
+    rows = [row for cell in module.order(cells) for row in cells[cell]]
+    if any(row["quick"] for row in rows):
+        raise ValueError(f"{name} has rows of a quick run")
+    return module, rows
 
 
 def main() -> None:
     """Rewrites the pages named as arguments in place."""
     for name in sys.argv[1:]:
         path = Path(name)
-        path.write_text(rewrite(path.read_text(encoding="utf-8"), path.parent / "results"), encoding="utf-8")
+        page, results = path.read_text(encoding="utf-8"), path.parent / "results"
+        path.write_text(rewrite(page, results), encoding="utf-8")
+        for file, drawn in figures(page, results).items():
+            (path.parent / "figures").mkdir(exist_ok=True)
+            (path.parent / "figures" / file).write_text(drawn, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -50,12 +50,15 @@ def test_bench_keys_are_derived_in_full_and_differ() -> None:
     ("name", "blocks"), [("ofsw.md", 3), ("espew.md", 2), ("remote.md", 2), ("protect.md", 1), ("encoders.md", 1)]
 )
 def test_the_pages_tables_are_those_of_the_results(name: str, blocks: int) -> None:
-    from forensics.bench.tables import rewrite
+    from forensics.bench.tables import figures, rewrite
 
     docs = Path(__file__).parents[2] / "docs"
     page = (docs / name).read_text(encoding="utf-8")
     assert page.count("<!-- table: ") == blocks
     assert rewrite(page, docs / "results") == page
+    for file, drawn in figures(page, docs / "results").items():
+        assert (docs / "figures" / file).read_text(encoding="utf-8") == drawn
+        assert f"](figures/{file})" in page
 
 
 def test_results_meet_the_targets_that_the_page_states() -> None:
