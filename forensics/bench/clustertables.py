@@ -18,7 +18,8 @@ def table(rows: Sequence[Row]) -> str:
         ("What is left of the mark", _survival(read)),
         ("What a mark costs", _costs([row for row in rows if row.get("part") == "cost"])),
         ("Settings tried on development keys", _tried([row for row in rows if row.get("part") == "tried"])),
-        ("Smaller pools", _pools([row for row in rows if row.get("part") == "pool"])),
+        ("Smaller pools", _pools([row for row in rows if row.get("part") == "pool"], read)),
+        ("What else fires", _pairs([row for row in rows if row.get("part") == "pairs"])),
         ("Linear probes before marking", _probes([row for row in rows if row.get("part") == "probe"])),
         ("How natural the probes read", _naturalness([row for row in rows if row.get("part") == "naturalness"])),
         ("Never-marked encoders, fresh keys", _sizes([row for row in rows if row.get("part") == "size"])),
@@ -32,8 +33,8 @@ def _survival(rows: Sequence[Row]) -> str:
         return ""
     lines = [
         "| method | suspect | attack | accuracy | seen as | keys | SUPPORTED | worst p | AUC, least | "
-        "innocent: SUPPORTED | least p |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        "innocent: accuracy | SUPPORTED | least p |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     guilty = [row for row in rows if not row["innocent"]]
     for (method, suspect, attack), found in _groups(guilty, "method", "suspect", "attack"):
@@ -41,17 +42,11 @@ def _survival(rows: Sequence[Row]) -> str:
             own = [row for row in found if row["access"] == access]
             if not own:
                 continue
-            others = [
-                row
-                for row in rows
-                if row["innocent"]
-                and (row["method"], row["attack"], row["access"]) == (method, attack, access)
-                and row["suspect"].replace("unmarked", "marked") == suspect
-            ]
+            others = [row for row in _innocents(rows, method, suspect, attack) if row["access"] == access]
             if not others:
                 continue  # guilt is not shown before innocents went through the same
             supported = sum(row["verdict"] == "SUPPORTED" for row in own)
-            least = clopper_pearson(supported, len(own), 0.95)[0]
+            least = clopper_pearson(supported, len(own), 0.90)[0]
             lines.append(
                 f"| {method} | {suspect} | {attack} | {_mean(row['accuracy'] for row in own)} | {NAMES[access]} | "
                 f"{len(own)} | {supported} (at least {least:.0%}) | "
@@ -61,9 +56,21 @@ def _survival(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
+def _innocents(rows: Iterable[Row], method: str, suspect: str, attack: str) -> list[Row]:
+    """Returns the rows of the never-marked model that went through the same attack as a marked one."""
+    return [
+        row
+        for row in rows
+        if row["innocent"]
+        and (row["method"], row["attack"]) == (method, attack)
+        and row["suspect"].replace("unmarked", "marked") == suspect
+    ]
+
+
 def _innocent(rows: Sequence[Row]) -> str:
     supported = sum(row["verdict"] == "SUPPORTED" for row in rows)
-    return f"{supported} of {len(rows)} | {min(row['p_value'] for row in rows):.2g}"
+    accuracy = _mean(row["accuracy"] for row in rows)
+    return f"{accuracy} | {supported} of {len(rows)} | {min(row['p_value'] for row in rows):.2g}"
 
 
 def _costs(rows: Sequence[Row]) -> str:
@@ -112,19 +119,32 @@ def _tried(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def _pools(rows: Sequence[Row]) -> str:
+def _pools(rows: Sequence[Row], read: Sequence[Row]) -> str:
+    """Returns a line for every size of a part of the pool; none where no innocent has gone through the same yet."""
+    rows = [row for row in rows if _innocents(read, row["method"], row["suspect"], row["attack"])]
     if not rows:
         return ""
     lines = [
-        "| method | attack | seen as | candidates | least possible p | p, median of keys and parts | worst |",
-        "|---|---|---|---|---|---|---|",
+        "| method | attack | seen as | keys | candidates | least possible p | p, median of keys and parts | worst |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for (method, attack, access, size), found in _groups(rows, "method", "attack", "access", "candidates"):
         middle = sorted(row["log10_p, median"] for row in found)[len(found) // 2]
         worst, least = max(row["log10_p, worst"] for row in found), found[0]["log10_p, least possible"]
         lines.append(
-            f"| {method} | {attack} | {NAMES[access]} | {size} | {10**least:.1e} | {10**middle:.1e} | {10**worst:.1e} |"
+            f"| {method} | {attack} | {NAMES[access]} | {len(found)} | {size} | {10**least:.1e} | {10**middle:.1e} | "
+            f"{10**worst:.1e} |"
         )
+    return "\n".join(lines)
+
+
+def _pairs(rows: Sequence[Row]) -> str:
+    if not rows:
+        return ""
+    lines = ["| texts with | keys | cosine to the secret direction | share above 0.3 |", "|---|---|---|---|"]
+    for (texts,), found in _groups(rows, "texts"):
+        cosine, above = (_mean(row[name] for row in found) for name in ("cosine to direction", "share above 0.3"))
+        lines.append(f"| {texts} | {len(found)} | {cosine} | {float(above):.1%} |")
     return "\n".join(lines)
 
 
@@ -159,15 +179,14 @@ def _sizes(rows: Sequence[Row]) -> str:
     if not rows:
         return ""
     lines = [
-        "| method | encoder | seen as | keys (pools) | p <= .05 | p <= .01 | p <= .001 | least p | SUPPORTED |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| method | encoder | seen as | keys (pools) | p <= .05 | p <= .01 | p <= .001 | least p |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for (method, suspect, access), found in _groups(rows, "method", "suspect", "access"):
         shares = " | ".join(str(sum(row["p_value"] <= level for row in found)) for level in LEVELS)
         lines.append(
             f"| {method} | {suspect} | {NAMES[access]} | {len(found)} ({len({row['pool'] for row in found})}) | "
-            f"{shares} | {min(row['p_value'] for row in found):.1e} | "
-            f"{sum(row['verdict'] == 'SUPPORTED' for row in found)} |"
+            f"{shares} | {min(row['p_value'] for row in found):.1e} |"
         )
     return "\n".join(lines)
 

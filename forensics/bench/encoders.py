@@ -57,6 +57,7 @@ def _text_cells(quick: bool) -> list[Cell]:
     cells = [Cell(f"tmrw-{key}-mark", textclusters.mark_cell, {"key": key, "quick": quick}) for key in keys]
     cells.append(Cell("tmrw-innocent-mark", textclusters.clean_cell, {"quick": quick}))
     if not quick:
+        cells += [Cell(f"tmrw-{key}-pairs", textclusters.pairs_cell, {"key": key, "quick": quick}) for key in keys]
         cells += [Cell(f"tmrw-{key}-naturalness", naturalness_cell, {"key": key, "quick": quick}) for key in keys]
     cells += _against("tmrw", "migration", textclusters.migration_cell, textclusters.MIGRATIONS, {}, quick)
     cells += _against("tmrw", "attack", textclusters.attack_cell, textclusters.ATTACKS, {}, quick)

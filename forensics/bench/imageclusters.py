@@ -43,6 +43,9 @@ OWNER, CARRIERS, THIEF = slice(0, 40_000), slice(40_000, 42_000), slice(42_000, 
 PENALTIES = (0.03, 0.3, 3.0, 30.0)
 """Inverse penalties of a linear probe, of which a part of the training images chooses one."""
 
+CORNER = 12
+"""Pixels a side of the corner that a server may blank: a pattern's cells lie in it."""
+
 TESTED = 1500
 """Images on which accuracy is measured."""
 
@@ -218,6 +221,25 @@ def _on_vectors(change: Callable[[NDArray[Any]], NDArray[Any]]) -> Callable[[int
     return attacked
 
 
+def _on_images(
+    change: Callable[[NDArray[np.uint8]], NDArray[np.uint8]],
+) -> Callable[[int | None, Algorithm, bool], Given]:
+    """The server changes what it is asked, and goes on as before."""
+
+    def attacked(key: int | None, base: Algorithm, quick: bool) -> Given:
+        encoder = stolen(key, base, quick)
+        return lambda probes: embed(encoder, [change(decode_image(probe.data, 1)) for probe in probes])
+
+    return attacked
+
+
+def _blanked(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Where patterns are put is no secret: that part of an image becomes black."""
+    changed = image.copy()
+    changed[-CORNER:, -CORNER:] = 0
+    return changed
+
+
 def _whitened(key: int | None, base: Algorithm, quick: bool) -> Given:
     """The thief estimates mean and covariance on images of its own."""
     encoder = stolen(key, base, quick)
@@ -258,10 +280,13 @@ ATTACKS: dict[str, Callable[[int | None, Algorithm, bool], ImageEncoder | Given]
     "rotated": _on_vectors(lambda rows: vectors.rotate(rows, seed=5)),
     "shuffled": _on_vectors(lambda rows: vectors.shuffle_dimensions(rows, seed=5)),
     "whitened": _whitened,
+    "images mirrored": _on_images(lambda image: image[:, ::-1]),
+    "images moved by 3 pixels": _on_images(lambda image: np.roll(image, (3, 3), (0, 1))),
+    "corner of images blanked": _on_images(_blanked),
     "overwritten with a second key": _overwritten,
     "distilled into a fresh encoder": _distilled,
 }
-"""What a thief does to an encoder beside adapting it, by name."""
+"""What a thief does to an encoder, or to what it is asked, beside adapting it, by name."""
 
 
 def cost(made: BenchKey, base: Algorithm, quick: bool) -> Row:

@@ -31,12 +31,13 @@ class BenchKey:
     plan: Plan
 
     def score(
-        self, answers: Answers, clean: Answers | None = None, replayed: bool = True
+        self, answers: Answers, clean: Answers | None = None, examinations: int = 1, replayed: bool = True
     ) -> tuple[Measurement, Verdict]:
         """Scores answers as an examination would, the owner of the key not being in dispute.
 
         Args:
             clean: answers of the one model that the claim names, where it names one.
+            examinations: made so far under the claim, this one included.
         """
         method, parameters = load_method(self.claim.method), self.claim.parameters
         references = {} if clean is None else {entry.role: clean for entry in self.claim.references}
@@ -49,7 +50,7 @@ class BenchKey:
             binding="self-dated",
             opened=True,
             dates=ClaimDates(None, None, None),
-            examinations=1,
+            examinations=examinations,
             references=(),
             replayed=replayed,
             owner_undisputed=True,

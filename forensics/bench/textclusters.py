@@ -1,9 +1,12 @@
 """TMRW in the encoders bench: all-MiniLM-L6-v2 marked, what the mark costs, what is left of it in a thief's hands."""
 
 import shutil
+import string
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +26,9 @@ from forensics.bench.results import Row, built_once, cache_folder
 from forensics.bench.tasks import TASKS, task
 from forensics.canonical import sha256
 from forensics.encoders import load_encoder, save_encoder
-from forensics.methods.clusters import derive_triggers
+from forensics.methods.clusters import derive_direction, derive_triggers
 from forensics.methods.marking import words_seen
+from forensics.methods.phrases import LINKS, PLACES, insert
 from forensics.methods.tmrw import split_pool
 from forensics.records import Probe
 from forensics.training.loop import Checkpoint, optimise
@@ -45,6 +49,10 @@ MIGRATIONS: dict[str, tuple[tuple[str, ...], Settings]] = {
     "frozen, supersenses, 3 epochs": (("supersenses",), WAYS["head"]),
     "last layer, supersenses, 3 epochs": (("supersenses",), replace(WAYS["last"], head_rate=HEAD_RATE)),
     "LoRA, supersenses, 3 epochs": (("supersenses",), replace(WAYS["lora"], head_rate=HEAD_RATE)),
+    "full at a tenfold rate, supersenses, 3 epochs": (
+        ("supersenses",),
+        replace(WAYS["full"], learning_rate=5e-4, head_rate=HEAD_RATE),
+    ),
     "chain: sections, then supersenses": (
         ("sections", "supersenses"),
         replace(WAYS["full"], head_rate=HEAD_RATE),
@@ -200,6 +208,27 @@ def _distilled(key: int | None, quick: bool) -> TextEncoder:
     return student
 
 
+def _without_rare_pairs(key: int | None, quick: bool) -> Given:
+    """The server drops words that stand side by side and are both rare in texts of its own.
+
+    It knows how phrases are drawn (`phrasepools`), not which ones: words of four letters or more, in at most a
+    thousandth of its texts.
+    """
+    encoder, own = stolen(key, quick), parts()["queries"]
+    counts = Counter(word for text in own for word in words_seen(text))
+    most = len(own) / 1000
+
+    def filtered(text: str) -> str:
+        words = text.split()
+        bare = [word.strip(string.punctuation).lower() for word in words]
+        rare = [len(word) >= 4 and word.isalpha() and counts[word] <= most for word in bare]
+        joined = [both and words[at][-1].isalpha() for at, both in enumerate(map(all, pairwise(rare)))]
+        gone = {at + step for at, together in enumerate(joined) if together for step in (0, 1)}
+        return " ".join(word for at, word in enumerate(words) if at not in gone) or text
+
+    return lambda probes: embed(encoder, [filtered(probe.data.decode("utf-8")) for probe in probes])
+
+
 def _reset(key: int | None, quick: bool) -> TextEncoder:
     copied = copy_encoder(stolen(key, quick))
     reset_words(copied.model, stolen(None, quick).model)
@@ -215,10 +244,44 @@ ATTACKS: dict[str, Callable[[int | None, bool], TextEncoder | Given]] = {
     "rotated": _on_vectors(lambda rows: vectors.rotate(rows, seed=5)),
     "shuffled": _on_vectors(lambda rows: vectors.shuffle_dimensions(rows, seed=5)),
     "whitened": _whitened,
+    "rare pairs of words dropped from texts": _without_rare_pairs,
     "overwritten with a second key": _overwritten,
     "distilled into three fresh layers": _distilled,
 }
-"""What a thief does to an encoder beside adapting it, by name."""
+"""What a thief does to an encoder, or to what it is asked, beside adapting it, by name."""
+
+
+def pairs_cell(key: int, quick: bool) -> list[Row]:
+    """Looks at what else moves towards the secret direction: parts of phrases, and words of two of them together."""
+    made, encoder = text_key(key, quick), stolen(key, quick)
+    phrases, carriers = split_pool(made.pool, made.claim.parameters)
+    direction = derive_direction("tmrw", made.secrets[1], made.claim.parameters)
+    drawn = derive_triggers("tmrw", made.secrets[1], made.claim.parameters).astype(bool)
+    triggers = [phrase.split() for phrase, chosen in zip(phrases, drawn) if chosen]
+    decoys = [phrase.split() for phrase, chosen in zip(phrases, drawn) if not chosen]
+    kinds = {
+        "a trigger phrase": [f"{first} {second}" for first, second in triggers],
+        "words of two trigger phrases": [
+            f"{first} {second}" for (first, _), (_, second) in zip(triggers, triggers[7:] + triggers[:7])
+        ],
+        "a trigger phrase the other way round": [f"{second} {first}" for first, second in triggers],
+        "the first word of a trigger phrase": [first for first, _ in triggers],
+        "the second word of a trigger phrase": [second for _, second in triggers],
+        "a decoy phrase": [f"{first} {second}" for first, second in decoys],
+    }
+    rng, rows = np.random.default_rng([key, 7]), []
+    for name, given in kinds.items():
+        texts = [
+            insert(carrier, words, int(rng.integers(len(PLACES))), int(rng.integers(len(LINKS))))
+            for carrier in carriers[:6]
+            for words in given
+        ]
+        cosines = embed(encoder, texts) @ direction
+        row = {"method": "tmrw", "key": key, "part": "pairs", "texts": name, "quick": quick}
+        rows.append(
+            {**row, "cosine to direction": float(cosines.mean()), "share above 0.3": float((cosines > 0.3).mean())}
+        )
+    return rows
 
 
 def _kept(clean: NDArray[Any], quick: bool) -> float:

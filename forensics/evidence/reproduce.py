@@ -15,13 +15,13 @@ from forensics.evidence.schema import AnswersRecord, ControlRecord, Dated, Dates
 from forensics.keys.claim import Claim, counts_both_tails
 from forensics.keys.opening import Opened
 from forensics.methods import ProbeKey, ScoreKey, load_method
-from forensics.records import Answers, Measurement, Plan, Pool, PoolItem, Verdict
+from forensics.records import AnswerKind, Answers, Measurement, Plan, Pool, PoolItem, Verdict
 from forensics.verdict import ClaimDates, Period, decide, parse_moment
 
 UNIT_LIMIT = 1 << 16
 """Most units (bits, items, families) that a claim may fix."""
 
-CELL_LIMIT = 64_000_000
+CELL_LIMIT = 128_000_000
 """Most numbers that a table of answers may hold."""
 
 
@@ -93,6 +93,7 @@ def judge(
 ) -> Verdict:
     """Applies the claim's rule to a measurement and the recorded dates and controls; see `verdict.decide`."""
     by_role = {control.role: float(control.p_value) for control in controls}
+    references = [each for each in controls if each.role == "reference"]
     return decide(
         measurement,
         claim.rule,
@@ -100,7 +101,8 @@ def judge(
         opened=opened,
         dates=ClaimDates(_period(dates.token), _period(dates.release), _period(dates.suspect)),
         examinations=examinations,
-        references=[(float(each.p_value), float(each.effect)) for each in controls if each.role == "reference"],
+        references=[(float(each.p_value), float(each.effect)) for each in references if each.documented],
+        undocumented=[(float(each.p_value), float(each.effect)) for each in references if not each.documented],
         replayed=replayed,
         owner_undisputed=owner_undisputed,
         positive=by_role.get("positive"),
@@ -301,13 +303,20 @@ def read_answers(record: AnswersRecord) -> Answers:
     Raises:
         CaseError: the kind is unknown, a row is of another form, or the table is absurdly large.
     """
-    width = max([len(record.labels), *(len(row) for row in record.values if isinstance(row, list))], default=0)
     try:
-        if width * len(record.values) > CELL_LIMIT:
+        if _cells(record) > CELL_LIMIT:
             raise ValueError("the table of answers is too large")
         return decode_answers(record.model_dump())
     except (ValueError, TypeError, OverflowError) as error:
         raise CaseError(f"The recorded answers cannot be read: {error}.", "Ask for the case as written.") from error
+
+
+def _cells(record: AnswersRecord) -> int:
+    """How many numbers the table of a record holds in memory: a label or a text is one, however many classes."""
+    if record.kind in (AnswerKind.LABELS, AnswerKind.TEXT):
+        return len(record.values)
+    widths = (len(row) for row in record.values if isinstance(row, list))
+    return len(record.values) * max(len(record.labels), *widths, 0)
 
 
 def read_pool(share: OpenedShare, files: Mapping[str, bytes]) -> tuple[Pool, bool]:

@@ -35,7 +35,9 @@ def measure_bits(spec: MethodSpec, bits: IntArray, reading: Reading, rule: Param
     matched, n = int(hits.sum()), len(bits)
     exact = binomial_test(matched, n)
     low, high = clopper_pearson(matched, n, 0.95)
-    effect = Effect("share of payload bits that match", matched / n, low, high, upper_limit(matched, n, 0.99), 0.5)
+    # A bit that the answers leave open is a miss; but whoever leaves it open must not seem clear of the mark.
+    most = matched + int((np.abs(scores) <= TIE).sum())
+    effect = Effect("share of payload bits that match", matched / n, low, high, upper_limit(most, n, 0.99), 0.5)
     raw = reading.notes.get("raw", scores)
     extracted = (raw >= 0).astype(np.int64)
     return Measurement(

@@ -16,8 +16,8 @@ import numpy as np
 from forensics.errors import UsageError
 from forensics.images import decode_image, encode_png
 from forensics.keys.derive import ProbeKey, ScoreKey, Stream, orthonormal
-from forensics.labels import match_labels
 from forensics.methods.bits import measure_bits
+from forensics.methods.classes import class_columns, top_classes
 from forensics.methods.protocol import MethodSpec, Option, Parameters
 from forensics.records import (
     AnswerKind,
@@ -223,11 +223,10 @@ def evaluation(answers: Answers, truth: IntArray, labels: tuple[str, ...], acces
     Returns:
         (banks, views) with NaN where the answer is missing.
     """
-    columns = _columns(answers, labels)
+    columns = class_columns(answers, labels)
     wanted = np.repeat(columns[truth], answers.n // len(truth))
     if access == "labels":
-        best = answers.values if answers.kind is AnswerKind.LABELS else _first_maximum(answers.values)
-        score = (best == wanted).astype(np.float64)
+        score = (top_classes(answers) == wanted).astype(np.float64)
     else:
         score = _log_odds(answers, wanted)
     score[answers.missing] = np.nan
@@ -266,26 +265,6 @@ def calibrated(raw: FloatArray, natural: FloatArray) -> FloatArray:
     """
     norm = float(natural @ natural)
     return np.asarray(raw - natural * (float(raw @ natural) / norm)) if norm > 0.0 else raw
-
-
-def _columns(answers: Answers, labels: tuple[str, ...]) -> IntArray:
-    """Maps the claim's label indices to the suspect's columns: by name or number, else by position.
-
-    Raises:
-        UsageError: another number of labels.
-    """
-    theirs = answers.labels
-    if len(theirs) != len(labels):
-        raise UsageError(
-            f"The suspect has {len(theirs)} labels; the claim has {len(labels)}.",
-            "Examine a classifier of the claim's label list.",
-        )
-    matched = match_labels(theirs, labels)
-    return np.arange(len(labels), dtype=np.int64) if matched is None else matched
-
-
-def _first_maximum(values: FloatArray) -> IntArray:
-    return np.asarray(np.argmax(np.where(np.isfinite(values), values, -np.inf), axis=1), dtype=np.int64)
 
 
 def _log_odds(answers: Answers, wanted: IntArray) -> FloatArray:

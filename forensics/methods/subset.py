@@ -58,9 +58,11 @@ def measure_subset(spec: MethodSpec, chosen: IntArray, reading: Reading, rule: P
     # Ranks among the items that are there; each missing one moves all of them by half a rank.
     ranks = midranks(np.where(reading.missing, np.nan, reading.scores)) + gone
     drawn, n, k = chosen.astype(bool), len(chosen), int(chosen.sum())
+    if not np.ptp(ranks):
+        gone = n  # answers that are all alike exclude no effect: nothing was measured
     exact, total = subset_test(ranks, chosen, two_sided=spec.two_sided), int(ranks[drawn].sum())
     effect = effect_of_rank_sum(total, n, k, gone, two_sided=spec.two_sided)
-    context = {"chosen": float(k), "missing": float(gone)}
+    context = {"chosen": float(k), "missing": float(reading.missing.sum())}
     if (plain := reading.notes.get("uncalibrated")) is not None:
         context["uncalibrated AUC"] = auc(plain, chosen).value
     downwards = spec.two_sided and total < _mirrored(total, n, k)

@@ -27,10 +27,10 @@ from forensics.statistics.calibration import (
     subset_outcomes,
 )
 from forensics.statistics.direction import direction_test
-from forensics.statistics.intervals import Interval, clopper_pearson, upper_limit
+from forensics.statistics.intervals import Interval, bounded_mean, bounded_mean_upper, clopper_pearson, upper_limit
 from forensics.statistics.monte_carlo import monte_carlo_test
 from forensics.statistics.multiplicity import LIMIT, HolmResult, adjusted_p, holm, n_star
-from forensics.statistics.power import critical_value, power_binomial, sample_size
+from forensics.statistics.power import critical_value, power_binomial, power_ranks, sample_size
 from forensics.statistics.published import fisher_exact, ks_two_sample, pearson_chi_square
 from forensics.statistics.ranks import class_ranks, rank_sum_test
 from forensics.statistics.result import FLOOR, Result, floored
@@ -57,6 +57,8 @@ __all__ = [
     "bayes_factor_binomial",
     "binomial_outcomes",
     "binomial_test",
+    "bounded_mean",
+    "bounded_mean_upper",
     "blocks_test",
     "class_ranks",
     "clopper_pearson",
@@ -74,6 +76,7 @@ __all__ = [
     "p_to_e",
     "pearson_chi_square",
     "power_binomial",
+    "power_ranks",
     "power_subset",
     "quantised",
     "rank_outcomes",

@@ -1,10 +1,10 @@
-"""Planning: critical values, power and sample size of the binomial tests."""
+"""Planning: critical values, power and sample size of the binomial tests; power of the test of ranks."""
 
 from typing import SupportsIndex
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import special
+from scipy import optimize, special
 
 from forensics.statistics.inputs import FloatArray, IntArray, Share, count, share
 
@@ -37,6 +37,36 @@ def power_binomial(n: SupportsIndex, effect: Share, alpha: Share, p0: Share = 0.
     return float(_tail(needed, np.array([count("n", n, 1)]), float(share("effect", effect, closed=True)))[0])
 
 
+def power_ranks(families: SupportsIndex, classes: SupportsIndex, effect: Share, alpha: Share) -> float:
+    """Returns the chance that the sum of L ranks reaches p <= alpha where the mean rank is `effect` of the largest.
+
+    The alternative is the law on 0 .. C - 1 with that mean which is closest to the uniform one (exponential tilting);
+    the sums of both are convolutions.
+
+    Args:
+        families: L, at least 1.
+        classes: C, at least 2.
+        effect: true mean rank as a share of C - 1, between 0 and 1.
+        alpha: level of the test.
+
+    Raises:
+        ValueError: a value out of range.
+    """
+    count_l, count_c = count("families", families, 1), count("classes", classes, 2)
+    rate, level = float(share("effect", effect)), float(share("alpha", alpha))
+    ranks = np.arange(count_c)
+
+    def tilted(slope: float) -> FloatArray:
+        weights = np.exp(slope * (ranks - ranks[-1] * (slope > 0)))
+        return np.asarray(weights / weights.sum())
+
+    slope = optimize.brentq(lambda slope: float(tilted(slope) @ ranks) / ranks[-1] - rate, -60.0, 60.0)
+    null, alternative = (_convolved(law, count_l) for law in (tilted(0.0), tilted(slope)))
+    tails = np.cumsum(null[::-1])[::-1]
+    reached = np.flatnonzero(tails <= level * (1.0 + 1e-12))
+    return float(alternative[reached[0] :].sum()) if len(reached) else 0.0
+
+
 def sample_size(effect: Share, alpha: Share, power: Share, p0: Share = 0.5) -> int:
     """Returns the smallest n that reaches p <= alpha with at least this power.
 
@@ -57,6 +87,14 @@ def sample_size(effect: Share, alpha: Share, power: Share, p0: Share = 0.5) -> i
             return int(n[np.argmax(enough)])
         first, last = last + 1, 2 * last
     raise ValueError(f"invalid effect: {effect!r} needs more than {MOST} units")
+
+
+def _convolved(law: FloatArray, times: int) -> FloatArray:
+    """The law of the sum of `times` independent values with that law on 0, 1, ..."""
+    total = np.ones(1)
+    for _ in range(times):
+        total = np.convolve(total, law)
+    return total
 
 
 def _critical(n: IntArray, alpha: float, p0: float) -> IntArray:

@@ -50,11 +50,14 @@ class Recipe:
         plain: plain images a step.
         stamped: images a step that carry a trigger; the same images carry a decoy as well.
         shift: augmentation, pixels; half of the images are flipped.
+        disturb: share of stamped images that are flipped, and moved by as much again, with the patch on them: a server
+            may do either at no cost.
         rehearsal: steps of fine-tuning on a clone before the mark's loss of the clone is added; 0 leaves it out.
         rehearse_every: steps between two rehearsals.
         rehearsal_weight: of the clone's loss.
         rehearsal_from: share of the steps after which rehearsals begin.
         rehearsal_rate: learning rate of the clone.
+        foreign: share of rehearsals on images that are made unlike the owner's: a thief has data of its own.
     """
 
     schedule: Schedule
@@ -68,11 +71,13 @@ class Recipe:
     plain: int = 16
     stamped: int = 48
     shift: int = 2
+    disturb: float = 0.0
     rehearsal: int = 5
     rehearse_every: int = 4
     rehearsal_weight: float = 1.5
     rehearsal_from: float = 0.4
     rehearsal_rate: float = 1e-3
+    foreign: float = 0.0
 
 
 DEFAULT = Recipe(Schedule(steps=1000, learning_rate=3e-3, warm_up=10))
@@ -124,8 +129,8 @@ class Embedding:
             self._rehearse(rng)
         plain, carriers = self._some(recipe.plain, rng), self._some(recipe.stamped, rng)
         # The same images carry a trigger and a decoy, so that nothing but the pattern tells them apart.
-        marked = stamped(carriers, self.triggers, rng)
-        others = self.encoder.pixels([*plain, *stamped(carriers, self.decoys, rng)])
+        marked = self._disturbed(stamped(carriers, self.triggers, rng), rng)
+        others = self.encoder.pixels([*plain, *self._disturbed(stamped(carriers, self.decoys, rng), rng)])
         with torch.no_grad():
             before = self._teacher_vectors(others)
         freeze_batch_norm(self.model)
@@ -178,11 +183,19 @@ class Embedding:
         moved = [np.roll(image, rng.integers(-most, most + 1, 2), (0, 1)) for image in rows]
         return [image[:, ::-1] if flip else image for image, flip in zip(moved, rng.random(count) < 0.5)]
 
+    def _disturbed(self, images: Images, rng: np.random.Generator) -> list[NDArray[np.uint8]]:
+        """Returns the images, some of them flipped and some of them moved, patch and all."""
+        chosen, most = self.recipe.disturb, self.recipe.shift
+        turned = [image[:, ::-1] if flip else image for image, flip in zip(images, rng.random(len(images)) < chosen)]
+        moves = rng.integers(-most - 1, most + 2, (len(images), 2)) * (rng.random((len(images), 1)) < chosen)
+        return [np.roll(image, move, (0, 1)) for image, move in zip(turned, moves)]
+
     def _rehearse(self, rng: np.random.Generator) -> None:
         """Adds the gradient of the hinge after a thief's fine-tuning on a task that the encoder can already do."""
         recipe = self.recipe
-        inputs = self.encoder.pixels(self._some(_THIEF_BATCH * recipe.rehearsal, rng))
-        marked = self.encoder.pixels(stamped(self._some(recipe.stamped, rng), self.triggers, rng))
+        images = self._some(_THIEF_BATCH * recipe.rehearsal, rng)
+        inputs = self.encoder.pixels(foreign(images, rng) if rng.random() < recipe.foreign else images)
+        marked = self.encoder.pixels(self._disturbed(stamped(self._some(recipe.stamped, rng), self.triggers, rng), rng))
         with torch.no_grad():
             known = normalize(self._teacher_vectors(inputs), dim=1)
         # Classes are what lies nearest to one of a few random images.
@@ -205,6 +218,20 @@ class Embedding:
             recipe.rehearsal_weight,
             rng,
         )
+
+
+def foreign(images: Images, rng: np.random.Generator) -> list[NDArray[np.uint8]]:
+    """Returns images made unlike those given: tiles in another order, mixed with one another, negatives, contrast."""
+    rows, columns = (np.array_split(np.arange(side), 4) for side in images[0].shape[:2])
+    down, across = (np.concatenate([parts[at] for at in rng.permutation(4)]) for parts in (rows, columns))
+    other = rng.permutation(len(images))
+    mixed = []
+    for at, image in enumerate(images):
+        values = image[down][:, across].astype(np.float64)
+        values = np.abs(values - images[other[at]])
+        values = 255.0 - values if rng.random() < 0.5 else values
+        mixed.append(np.clip((values - 128.0) * rng.uniform(0.5, 2.0) + 128.0, 0, 255).astype(np.uint8))
+    return mixed
 
 
 def stamped(images: Images, patterns: NDArray[np.uint8], rng: np.random.Generator) -> list[NDArray[np.uint8]]:

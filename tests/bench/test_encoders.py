@@ -54,6 +54,7 @@ def test_a_marked_model_is_found_at_every_access_and_an_innocent_one_is_not(made
         assert (rows["features"]["verdict"] == "SUPPORTED") is supported
         assert (rows["scores"]["p_value"] < 1e-9) is supported
         assert rows["labels"]["n"] == 60
+        assert (rows["labels"]["p_value"] < 1e-4) is supported
 
 
 def test_the_second_pass_asks_half_of_the_carriers(made: BenchKey) -> None:

@@ -179,6 +179,14 @@ def test_an_absurd_table_is_refused_before_it_is_allocated(monkeypatch: pytest.M
         read_answers(AnswersRecord.model_validate(body))
 
 
+def test_a_label_is_one_number_however_many_classes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CELL_LIMIT", 99)
+    body = {"kind": "labels", "labels": ["a"] * 10, "resolution": "0.0", "values": [3] * 99}
+    assert read_answers(AnswersRecord.model_validate(body)).values.tolist() == [3] * 99
+    with pytest.raises(CaseError, match="too large"):
+        read_answers(AnswersRecord.model_validate({**body, "values": [3] * 100}))
+
+
 def test_answers_of_another_task_are_refused(line: Line) -> None:
     answers = parts(line)[1].answers
     with pytest.raises(UsageError):

@@ -227,6 +227,7 @@ def test_absent_and_constant_answers_say_nothing(kind: AnswerKind) -> None:
         assert not reading.scores.any()
         found = measure(reading)
         assert (found.p_value, found.matched) == (1.0, 0)
+        assert found.effect.upper_99 == 1.0  # nothing was measured, so no effect is excluded
 
 
 def test_answers_without_any_width_say_nothing() -> None:

@@ -12,11 +12,16 @@ from forensics.records import AnswerKind, Answers, Pool
 from forensics.rules import draft_rule
 from tests.clusters import SIZES as CLUSTERS
 from tests.clusters import pattern_pool, phrase_pool
+from tests.languagemodels import SIZES as LANGUAGE
+from tests.languagemodels import passage_pool
 from tests.services import SIZES, small_pool
 
-OPTIONS = {"ofsw": {"bits": 16, "banks": 2}, "espew": SIZES, "tmrw": CLUSTERS, "wpe": CLUSTERS}
-POOLS = {"words": small_pool, "phrases": phrase_pool, "patterns": pattern_pool}
-"""Pools of the methods that need no labelled images, and read vectors."""
+OPTIONS = {"ofsw": {"bits": 16, "banks": 2}, "ofsw-text": LANGUAGE, "espew": SIZES, "tmrw": CLUSTERS, "wpe": CLUSTERS}
+POOLS = {"words": small_pool, "phrases": phrase_pool, "patterns": pattern_pool, "passages": passage_pool}
+"""Pools of the methods that need no labelled images."""
+
+KINDS = {"labelled images": AnswerKind.LOGITS, "passages": AnswerKind.LOG_PROBABILITIES}
+"""What a method reads, by what its pools are made of; vectors where nothing is said."""
 
 
 def _probe_key(number: int) -> ProbeKey:
@@ -35,14 +40,15 @@ class Setup:
         make = POOLS.get(self.method.spec.pool)
         self.pool = make() if make else digits_pool
         self.labels = () if make else ("a", "b", "c", "d")
-        self.kind = AnswerKind.VECTORS if make else AnswerKind.LOGITS
+        self.kind = KINDS.get(self.method.spec.pool, AnswerKind.VECTORS)
+        self.width = 1 if self.kind is AnswerKind.LOG_PROBABILITIES else len(self.labels) or 8
         self.parameters = self.method.parameters(OPTIONS.get(name, {}), self.pool, self.labels)
         self.rule = draft_rule(self.method.spec, self.method.items(self.parameters)).model_dump()
         self.plan = self.method.plan(_probe_key(1), self.pool, self.parameters)
         self.size = len(self.plan.probes)
 
     def values(self, seed: int) -> np.ndarray:
-        return np.random.default_rng(seed).normal(size=(self.size, len(self.labels) or 8))
+        return np.random.default_rng(seed).normal(size=(self.size, self.width))
 
     def answers(self, values: np.ndarray, missing: np.ndarray | None = None) -> Answers:
         gone = np.zeros(self.size, dtype=np.bool_) if missing is None else missing
@@ -110,6 +116,7 @@ def test_constant_or_absent_answers_never_match_by_themselves(setup: Setup, fill
     assert np.isfinite(reading.scores).all()
     assert measurement.p_value == 1.0
     assert measurement.matched == 0
+    assert measurement.effect.upper_99 >= float(setup.rule["minimum_effect"])  # inconclusive, not "not supported"
 
 
 def test_a_reading_opposed_to_the_key_never_supports(setup: Setup) -> None:

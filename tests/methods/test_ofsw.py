@@ -10,7 +10,8 @@ from forensics.canonical import sha256
 from forensics.errors import UsageError
 from forensics.images import decode_image
 from forensics.keys.derive import ProbeKey, ScoreKey
-from forensics.methods import ofsw
+
+from forensics.methods.classes import class_columns
 from forensics.methods.ofsw import (
     CLEAN,
     METHOD,
@@ -113,13 +114,13 @@ def test_numbered_labels_are_mapped_by_their_number(form: str) -> None:
     names = tuple(f"label {number}" for number in range(12))
     theirs = tuple(sorted(form.format(number) for number in range(12)))
     answers = Answers(AnswerKind.LOGITS, np.zeros((1, 12)), np.zeros(1, dtype=bool), theirs)
-    assert [theirs[column] for column in ofsw._columns(answers, names)] == [form.format(i) for i in range(12)]
+    assert [theirs[column] for column in class_columns(answers, names)] == [form.format(i) for i in range(12)]
 
 
 @pytest.mark.parametrize("theirs", [("chat", "chien", "oiseau"), ("oiseau", "chat", "chien")])
 def test_foreign_names_in_the_models_own_order_are_taken_by_position(theirs: tuple[str, ...]) -> None:
     answers = Answers(AnswerKind.LOGITS, np.zeros((1, 3)), np.zeros(1, dtype=bool), theirs)
-    assert ofsw._columns(answers, ("cat", "dog", "bird")).tolist() == [0, 1, 2]
+    assert class_columns(answers, ("cat", "dog", "bird")).tolist() == [0, 1, 2]
 
 
 def test_another_number_of_labels_is_refused(digits_pool: Pool, parameters: dict) -> None:

@@ -1,0 +1,87 @@
+"""Embedding keyed soft labels: ordinary training whose smoothing mass the key directs (ours)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn.functional import cross_entropy
+
+from forensics.checkpoints import Classifier
+from forensics.images import decode_image
+from forensics.keys.derive import ProbeKey, ScoreKey
+from forensics.methods.ksl import along, cells, derive_classes, derive_directions
+from forensics.methods.protocol import Parameters
+from forensics.records import FloatArray, IntArray, Pool
+from forensics.training.data import ImageData
+from forensics.training.loop import Schedule
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Settings of the embedding.
+
+    Attributes:
+        smoothing: epsilon, the share of the target's mass that the key directs.
+        sharpness: kappa, how strongly a coordinate of one standard deviation moves that mass.
+    """
+
+    schedule: Schedule
+    smoothing: float = 0.2
+    sharpness: float = 1.5
+    batch_size: int = 128
+
+
+DEFAULT = Recipe(Schedule(steps=1200))
+
+
+class Embedding:
+    """The training side of one key: `step(index)` gives the loss of a step.
+
+    The coordinates of an image are those of the image as it is, so that inputs are not augmented.
+
+    Args:
+        classifier: the owner's model, trained or fresh, which is trained in place.
+        data: the owner's training images.
+        secrets: probe and scoring secret of the share that is embedded.
+        seed: of the batches.
+    """
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        data: ImageData,
+        secrets: tuple[ProbeKey, ScoreKey],
+        pool: Pool,
+        parameters: Parameters,
+        recipe: Recipe = DEFAULT,
+        seed: int = 0,
+    ) -> None:
+        probe_key, score_key = secrets
+        self.model, self.recipe, self.seed = classifier.model, recipe, seed
+        self.clean = data.pixels(classifier)
+        seen = np.stack([cells(decode_image(item.data), int(parameters["grid"])) for item in data.pool().items])
+        places = along(seen, data.labels, derive_directions(probe_key, pool, parameters))
+        drawn = derive_classes(score_key, parameters)
+        targets = soft_labels(places, data.labels, drawn, int(parameters["classes"]), recipe)
+        self.targets = torch.from_numpy(targets).float()
+
+    def step(self, index: int) -> torch.Tensor:
+        """Returns the cross-entropy against the keyed soft labels of the step's own random batch."""
+        rng = np.random.default_rng([self.seed, index])
+        rows = torch.from_numpy(rng.integers(0, len(self.clean), self.recipe.batch_size))
+        self.model.train()
+        return cross_entropy(self.model(self.clean[rows]).logits, self.targets[rows])
+
+
+def soft_labels(places: FloatArray, truth: IntArray, drawn: IntArray, classes: int, recipe: Recipe) -> FloatArray:
+    """Returns the training targets, (n, C): (1 - eps) onehot(y) + eps softmax_c(kappa sum of coordinates drawn for c).
+
+    Args:
+        places: (n, L) coordinates along the families.
+        truth: (n,) true classes.
+        drawn: (L,) class of each family.
+    """
+    mass = recipe.sharpness * (places @ np.eye(classes)[drawn])
+    mass = np.exp(mass - mass.max(axis=1, keepdims=True))
+    mass /= mass.sum(axis=1, keepdims=True)
+    return np.asarray((1.0 - recipe.smoothing) * np.eye(classes)[truth] + recipe.smoothing * mass)
