@@ -1,6 +1,7 @@
 # Two commands do everything: `make demo` and `make test`. Both set up first; that does nothing when nothing changed.
 # `make test` also fills a cache outside the project with real servers and models (about 1.2 GB), which the tests start;
-# `make packages` fetches what the benches need besides.
+# `make packages` fetches what the benches need besides; `make browser` installs Chromium, without which the tests of
+# the report for a screen are skipped.
 
 PYTHON ?= python3
 VENV := .venv
@@ -8,7 +9,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: setup packages servers demo test lint samples clean
+.PHONY: setup packages servers browser demo test lint samples clean
 
 setup: $(STAMP)
 
@@ -24,6 +25,9 @@ packages: setup
 servers: setup
 	@PYTHON=$(PYTHON) sh .ci/servers
 	$(BIN)/python .ci/packages minilm minilm-int8
+
+browser:
+	apt-get install -y -qq --no-install-recommends chromium
 
 demo: setup
 	$(BIN)/forensics demo

@@ -1,7 +1,8 @@
 """The whole line on one screen: probes, acquire, score, open; `examine` is the first three in a row."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from forensics.acquisition import ask, ask_plan
 from forensics.canonical import canonical_json, now, sha256, utc
 from forensics.codec import encode_answers
+from forensics.controls import control_records, open_controls
 from forensics.errors import CaseError, UsageError
 from forensics.evidence.afterwards import add_published, plan_published, recorded_answers
 from forensics.evidence.case import (
@@ -20,6 +22,7 @@ from forensics.evidence.case import (
     compose_case,
     opened_files,
     replace_case,
+    sealed_error,
     write_case,
 )
 from forensics.evidence.chain import head
@@ -27,6 +30,7 @@ from forensics.evidence.consistency import release_date
 from forensics.evidence.exchanges import LOCAL_KINDS
 from forensics.evidence.journal import Journal
 from forensics.evidence.kit import Kit, expected_labels, write_kit
+from forensics.evidence.provenance import Origin
 from forensics.evidence.reproduce import judge, measure_answers, read_answers, read_pool
 from forensics.evidence.results import encode_measurement, encode_verdict
 from forensics.evidence.schema import AnswersRecord, Dated, OpenedShare, ScoreRecord
@@ -42,7 +46,6 @@ from forensics.recording import (
     acquired_evidence,
     ask_published,
     asset_record,
-    control_records,
     named_references,
     replays,
     require_claim,
@@ -132,6 +135,8 @@ def score(
     actor: str = "owner",
     references: Sequence[str] = (),
     positive: str | None = None,
+    predecessor: str | None = None,
+    provenance: Mapping[str, Origin] = MappingProxyType({}),
     owner_undisputed: bool = False,
     published: "Suspect | None" = None,
     progress: Progress = silent,
@@ -140,7 +145,10 @@ def score(
 
     Args:
         references: folders (or URIs) of independent models for gate G3.
-        positive: the owner's marked model, as a control that must pass.
+        positive: the owner's marked model, as a control that must respond.
+        predecessor: the same model before it was marked, as a control that must not.
+        provenance: where these models come from, by their names here or their digests; gate G3 counts only references
+            of which that is stated.
         owner_undisputed: the instructions put the owner of the key beyond dispute.
         published: the case's suspect, to be asked for the statistics that the method's paper prints; their probes
             show it what the key had drawn. None asks nothing.
@@ -149,8 +157,6 @@ def score(
         CaseError: the case belongs to another claim, is scored already, is sealed, or was not acquired to its end.
         UsageError: the answers cannot belong to the claim, or a control is not what it is said to be.
     """
-    from forensics.suspects import open_suspect
-
     loaded, claim = CaseFolder.load(case), key.claim
     evidence = loaded.evidence
     require_claim(evidence, key.folder)
@@ -167,10 +173,8 @@ def score(
     if plan.digest != evidence.plan.digest:
         raise CaseError("The case's probes are not those of this key's share.", "Score it with the key of its kit.")
     measurement = measure_answers(claim, pool, *secrets, evidence.answers, evidence.references)
-    models = [open_suspect(name) for name in references]
-    marked = open_suspect(positive) if positive else None
-    named = evidence.references
-    controls = control_records(key, share, plan, named, models, evidence.suspect.digest, marked, progress)
+    models = open_controls(references, positive, predecessor, provenance)
+    controls = control_records(key, share, plan, evidence.references, models, evidence.suspect.digest, progress)
     asked = ask_published(key, loaded, published, progress) if published is not None else None
     printed = add_published(measurement, claim, secrets[1], pool, asked[1] if asked else None)
     moment = now()
@@ -220,6 +224,8 @@ def open_case(key: UnlockedKey, case: Path, *, actor: str = "owner") -> CaseFold
     require_claim(evidence, key.folder)
     if evidence.score is None:
         raise CaseError("The case is not scored yet.", "Run: forensics score KEY CASE.")
+    if loaded.closed:
+        raise sealed_error(case)
     share = evidence.plan.share
     measurement = measure_answers(
         key.claim, key.pool(share), *key.secrets(share), evidence.answers, evidence.references
@@ -231,7 +237,10 @@ def open_case(key: UnlockedKey, case: Path, *, actor: str = "owner") -> CaseFold
     score_record = evidence.score.model_copy(update={"measurement": encode_measurement(measurement, disclose=True)})
     opened = evidence.revised(share=OpenedShare.model_validate(key.opening(share)), score=score_record)
     files = {**loaded.files(), **opened_files(share, key.pool(share))}
-    return replace_case(case, compose_case(opened, files, actor=actor, action="open", moment=now()))
+    moment = now()
+    composed = compose_case(opened, files, actor=actor, action="open", moment=moment)
+    key.folder.log_opening(moment=moment, case=case.name, transcript=evidence.transcript_head, share=share)
+    return replace_case(case, composed)
 
 
 def examine(
@@ -242,6 +251,8 @@ def examine(
     share: int = 0,
     references: Sequence[str] = (),
     positive: str | None = None,
+    predecessor: str | None = None,
+    provenance: Mapping[str, Origin] = MappingProxyType({}),
     owner_undisputed: bool = False,
     published: bool = False,
     progress: Progress = silent,
@@ -274,6 +285,8 @@ def examine(
         actor=actor,
         references=references,
         positive=positive,
+        predecessor=predecessor,
+        provenance=provenance,
         owner_undisputed=owner_undisputed,
         published=suspect if published else None,
         progress=progress,

@@ -31,7 +31,7 @@ RETRY = (
     "Give a Transformers folder with config.json, model.safetensors, and preprocessor_config.json (images) or "
     "tokenizer.json (texts)."
 )
-_LAYERS = ("depth", "layers", "blocks", "stages", "repeat", "levels", "expert")
+_LAYERS = ("depth", "layers", "n_layer", "blocks", "stages", "repeat", "levels", "expert")
 _FORBIDDEN = frozenset({"auto_map", "custom_pipelines", "transformers_weights", "backbone", "use_pretrained_backbone"})
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle", "*.h5", "*.msgpack")
 _SHARD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,190}\.safetensors")

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from forensics.keys.claim import Claim, counts_both_tails
+from forensics.wording import ENGLISH, Noun, Wording, noted
 
 
 @dataclass(frozen=True)
@@ -16,63 +17,81 @@ class Nouns:
         plain: the same for somebody who has read nothing else.
         carrier: an input into which a candidate is put.
         carriers: several.
+        marked: what carries the owner's mark: a model, or a service where the claim names a target text.
         two_sided: whether both ends of the ranking count, as the claim says.
         clusters: whether candidates are read by the first principal component of the answers.
+        say: the language of the nouns.
     """
 
-    one: str
-    many: str
-    plain: str
-    carrier: str
-    carriers: str
+    one: Noun
+    many: Noun
+    plain: Noun
+    carrier: Noun
+    carriers: Noun
+    marked: Noun
     two_sided: bool = False
     clusters: bool = False
-
-    @property
-    def top(self) -> str:
-        """Where in the ranking the chosen ones are counted."""
-        return "at one end" if self.two_sided else "highest"
+    say: Wording = ENGLISH
 
     @property
     def auc_in_words(self) -> str:
         """What the printed AUC means."""
-        pairs = f"of all pairs of a {self.one} that the key chose and one that it did not, the share in which"
         if self.two_sided:
-            return (
-                f"AUC in either direction: {pairs} the two stand in the commoner order; one half is the least "
-                "possible, chance gives little more, 1 is the most."
+            return self.say(
+                "AUC in either direction: of all pairs of a %(one)s that the key chose and one that it did not, the "
+                "share in which the two stand in the commoner order; one half is the least possible, chance gives "
+                "little more, 1 is the most.",
+                one=self.one,
             )
-        return f"AUC: {pairs} the chosen {self.one} scores higher; one half by chance, 1 at most."
+        return self.say(
+            "AUC: of all pairs of a %(one)s that the key chose and one that it did not, the share in which the chosen "
+            "%(one)s scores higher; one half by chance, 1 at most.",
+            one=self.one,
+        )
 
 
 _NOUNS = MappingProxyType(
     {
-        "espew": ("word", "words", "ordinary words", "sentence", "sentences"),
-        "tmrw": ("phrase", "phrases", "phrases of two ordinary words", "sentence", "sentences"),
-        "wpe": ("pattern", "patterns", "small patterns", "image", "images"),
+        "espew": (noted("word"), noted("words"), noted("ordinary words"), noted("sentence"), noted("sentences")),
+        "tmrw": (
+            noted("phrase"),
+            noted("phrases"),
+            noted("phrases of two ordinary words"),
+            noted("sentence"),
+            noted("sentences"),
+        ),
+        "wpe": (noted("pattern"), noted("patterns"), noted("small patterns"), noted("image"), noted("images")),
     }
 )
-WORDS = Nouns(*_NOUNS["espew"])
-"""The nouns of a method whose key chooses words."""
 
-_OTHERS = ("item", "items", "candidate items", "carrier", "carriers")
+_OTHERS = (noted("item"), noted("items"), noted("candidate items"), noted("carrier"), noted("carriers"))
 
 MEASURED = MappingProxyType(
     {
-        "features": "how they move its vectors",
-        "scores": "how they move the probabilities of its classes",
-        "labels": "how they change the class that it names",
+        "features": noted("how they move its vectors"),
+        "scores": noted("how they move the probabilities of its classes"),
+        "labels": noted("how they change the class that it names"),
     }
 )
 """Access level -> what the ranking of a trigger-cluster method is about; completes "ranked by"."""
 
 
-def nouns_of(claim: Claim) -> Nouns:
+def nouns_of(claim: Claim, say: Wording = ENGLISH) -> Nouns:
     """Returns the nouns of a claim's method; neutral ones for a method that is not known here."""
     both = counts_both_tails(claim.rule.deciding)
-    return Nouns(*_NOUNS.get(claim.method, _OTHERS), both, claim.method in ("tmrw", "wpe"))
+    named = (*_NOUNS.get(claim.method, _OTHERS), noted("service") if claim.target_text else noted("model"))
+    return _nouns(named, both, claim.method in ("tmrw", "wpe"), say)
 
 
 def ranked_by(nouns: Nouns, access: str) -> str:
     """Returns by what the candidates are ranked, for the conclusion; empty where the method's own words suffice."""
-    return MEASURED.get(access, "") if nouns.clusters else ""
+    return nouns.say(MEASURED[access]) if nouns.clusters and access in MEASURED else ""
+
+
+def _nouns(named: tuple[str, ...], two_sided: bool, clusters: bool, say: Wording) -> Nouns:
+    one, many, plain, carrier, carriers, marked = (say.noun(name) for name in named)
+    return Nouns(one, many, plain, carrier, carriers, marked, two_sided, clusters, say)
+
+
+WORDS = _nouns((*_NOUNS["espew"], "model"), False, False, ENGLISH)
+"""The nouns of a method whose key chooses words."""

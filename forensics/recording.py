@@ -1,4 +1,4 @@
-"""Building the records of a case: who made what, when, with which tool, and how the controls fared."""
+"""Building the records of a case: who made what, when, with which tool."""
 
 import platform
 from collections.abc import Sequence
@@ -7,21 +7,19 @@ from typing import TYPE_CHECKING
 
 from forensics import __version__
 from forensics.acquisition import ask
-from forensics.canonical import decimal, now, sha256, utc
+from forensics.canonical import now, sha256, utc
 from forensics.codec import encode_answers, encode_identity
 from forensics.errors import CaseError, UsageError
 from forensics.evidence.afterwards import is_complete, plan_published
 from forensics.evidence.case import TRANSCRIPT, CaseFolder
-from forensics.evidence.certificates import printable
 from forensics.evidence.chain import head, verify_chain
-from forensics.evidence.consistency import FILE_KINDS, token_record
+from forensics.evidence.consistency import token_record
 from forensics.evidence.exchanges import ordered_rows
 from forensics.evidence.kit import Kit, expected_labels
-from forensics.evidence.reproduce import measure_answers, read_answers
+from forensics.evidence.models import FILE_KINDS
 from forensics.evidence.schema import (
     AnswersRecord,
     AssetRecord,
-    ControlRecord,
     Dated,
     Dates,
     Evidence,
@@ -34,10 +32,8 @@ from forensics.keys.asset import Asset
 from forensics.keys.claim import Claim
 from forensics.keys.folder import KeyFolder, UnlockedKey
 from forensics.keys.timestamp import verify_token
-from forensics.passes import asked_probes
 from forensics.progress import Progress
-from forensics.records import Answers, Identity, Measurement, Plan
-from forensics.rules import marks_service
+from forensics.records import Answers, Identity, Plan
 
 if TYPE_CHECKING:
     from forensics.suspects import Suspect
@@ -149,75 +145,6 @@ def named_references(
     return records
 
 
-def control_records(
-    key: UnlockedKey,
-    share: int,
-    plan: Plan,
-    named: Sequence[ReferenceRecord],
-    independent: Sequence["Suspect"],
-    suspect: str,
-    positive: "Suspect | None",
-    progress: Progress,
-) -> list[ControlRecord]:
-    """Scores the controls by the deciding statistic: the owner's marked model and independent models.
-
-    A model that the claim names takes part in the read-out and cannot be a control of it.
-
-    Args:
-        suspect: digest of the suspect, which cannot be its own reference.
-
-    Raises:
-        UsageError: the positive control is not the marked model that the owner recorded, or a reference is not
-            independent or does not answer.
-    """
-    claim, pool, secrets = key.folder.claim, key.pool(share), key.secrets(share)
-    labels = expected_labels(claim)
-
-    def scored(
-        role: str, identity: Identity | IdentityRecord, answers: Answers | AnswersRecord, source: str
-    ) -> ControlRecord:
-        if isinstance(identity, Identity):
-            identity = IdentityRecord.model_validate(encode_identity(identity))
-        if isinstance(answers, Answers):
-            answers = AnswersRecord.model_validate(encode_answers(answers))
-        found: Measurement = measure_answers(claim, pool, *secrets, answers, named)
-        body = {
-            "role": role,
-            "identity": identity,
-            "provenance": source,
-            "matched": found.matched,
-            "n": found.n,
-            "p_value": decimal(found.p_value),
-            "effect": decimal(found.effect.value),
-            "answers": answers,
-        }
-        return ControlRecord.model_validate(body)
-
-    records: list[ControlRecord] = []
-    if positive is not None:
-        asset = asset_record(key.folder)
-        service = marks_service(claim)
-        if asset is None or (not service and asset.digest != positive.identity.digest):
-            raise UsageError(
-                "The positive control is not the marked model that the key folder records.",
-                "Name the folder that `forensics embed` wrote, or the service that `forensics protect serve` recorded.",
-            )
-        # A service is recorded by its name, since its address may change; a wrong address only harms the claim.
-        source = "named by the owner as the marked service" if service else "recorded by the owner after embedding"
-        records.append(scored("positive", positive.identity, ask(positive, plan, progress, labels=labels), source))
-    for model in _independent(key, independent, suspect):
-        answers = ask(model, plan, progress, labels=labels)
-        source = "given at scoring as independent; the report says who vouches for that"
-        record = scored("reference", model.identity, answers, source)
-        if answers.missing[asked_probes(plan, read_answers(record.answers))].mean() > float(claim.rule.missing_allowed):
-            raise UsageError(
-                f"The reference model {printable(model.identity.name)} leaves too many probes unanswered.",
-                "Leave it out, and say so.",
-            )
-        records.append(record)
-    return records
-
-
 def ask_published(key: UnlockedKey, case: CaseFolder, suspect: "Suspect", progress: Progress) -> tuple[Plan, Answers]:
     """Asks a case's suspect for the method's published statistics, once all that decides has been answered.
 
@@ -243,23 +170,6 @@ def ask_published(key: UnlockedKey, case: CaseFolder, suspect: "Suspect", progre
     if suspect.identity.digest != evidence.suspect.digest:
         raise UsageError("The suspect named is not the one of the case.", "Name the model that the case examined.")
     return plan, ask(suspect, plan, progress, "Asking for the published statistics")
-
-
-def _independent(key: UnlockedKey, models: Sequence["Suspect"], suspect: str) -> list["Suspect"]:
-    """Refuses references that are no independent models: named twice, the suspect, the marked or a named model."""
-    asset = asset_record(key.folder)
-    taken = {suspect: "is the suspect itself"}
-    taken |= {commitment.digest: f"is the claim's {commitment.role}" for commitment in key.claim.references}
-    if asset is not None:
-        taken[asset.digest] = "is the owner's marked model"
-    for model in models:
-        digest = model.identity.digest
-        if digest in taken:
-            raise UsageError(
-                f"The reference model {printable(model.identity.name)} {taken[digest]}.", "Name independent models."
-            )
-        taken[digest] = "was named twice"
-    return list(models)
 
 
 def asset_record(folder: KeyFolder) -> AssetRecord | None:

@@ -26,7 +26,13 @@ POOL_SIZE = 64
 
 _IMAGES = "the suspect's own preprocessor decodes 8-bit PNG images"
 _TEXTS = "texts are sent as UTF-8; the suspect's own tokeniser splits them"
-_PREPROCESSING = {"labelled images": _IMAGES, "patterns": _IMAGES, "words": _TEXTS, "phrases": _TEXTS}
+_PREPROCESSING = {
+    "labelled images": _IMAGES,
+    "patterns": _IMAGES,
+    "words": _TEXTS,
+    "phrases": _TEXTS,
+    "passages": _TEXTS,
+}
 
 _EXCHANGEABLE = (
     "A model that a claim names must be a file or folder: what answers behind an address can be exchanged.",
@@ -55,7 +61,8 @@ def new_key(
     Args:
         pool: labelled images, of which each share takes the next `pool_size`; or, for a method whose pools are made of
             something else, the finished pools of the shares, in order (`wordpools.make_pools`,
-            `phrasepools.make_phrase_pools`, `patternpools.make_pattern_pools`).
+            `phrasepools.make_phrase_pools`, `patternpools.make_pattern_pools`,
+            `passagepools.make_passage_pools`).
         references: folder of each model that the method's claim must name, by role.
         rule: choices for `rules.draft_rule`.
 
@@ -150,14 +157,13 @@ def embed_key(
     *,
     passphrase: str,
     authority: TimestampAuthority | None,
-    share: int = 0,
     max_accuracy_drop: float = 0.02,
     min_cosine: float = 0.96,
     steps: int | None = None,
     seed: int = 0,
     progress: Progress = silent,
 ) -> "Embedded":
-    """Marks a model with a share of a key and records the marked model's digest in the key folder.
+    """Marks a model with all shares of a key and records the marked model's digest in the key folder.
 
     Args:
         data: what the key's method is trained with: labelled images, texts, or plain images.
@@ -175,7 +181,7 @@ def embed_key(
     require_training(key.claim)
     if key.asset is not None and not out.with_name(out.name + ".partial").exists():
         raise UsageError("This key has marked a model already; a key marks one.", "Make a new key for another model.")
-    from forensics.training.embed import Limits, Marking, embed
+    from forensics.training.embed import Limits, MarkedShare, Marking, embed
 
     unlocked = key.unlock(passphrase)
 
@@ -184,8 +190,7 @@ def embed_key(
 
     marking = Marking(
         key.claim.method,
-        unlocked.secrets(share),
-        unlocked.pool(share),
+        tuple(MarkedShare(unlocked.secrets(share), unlocked.pool(share)) for share in range(len(unlocked.shares))),
         dict(key.claim.parameters),
         key.claim.labels,
         key.claim.digest,
@@ -231,7 +236,7 @@ def text_targets(pools: Sequence[Pool], parameters: Mapping[str, Any]) -> Target
 
 def _targets(made_of: str, pools: Sequence[Pool], parameters: Mapping[str, Any]) -> Targets | None:
     """Returns what a claim says of its shares besides their pools, by what these are made of."""
-    if made_of == "labelled images":
+    if made_of in ("labelled images", "passages"):
         return None
     if made_of == "words":
         return text_targets(pools, parameters)

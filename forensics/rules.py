@@ -50,7 +50,7 @@ def draft_rule(
         examinations=examinations,
         grinding=grinding,
         minimum_effect=effect,
-        prior="none" if spec.test == "subset" else "Beta(1,1) truncated to (p0,1)",
+        prior="none" if spec.test in ("subset", "ranks") else "Beta(1,1) truncated to (p0,1)",
         references=ReferenceRule(minimum=references, margin=DEFAULTS["margin"]),
     )
 
@@ -102,13 +102,15 @@ def power_of(claim: Claim, effect: float | None = None, alpha: float | None = No
     Raises:
         UsageError: the claim's test is none of which the power is known.
     """
-    from forensics.statistics import power_binomial, power_subset
+    from forensics.statistics import power_binomial, power_ranks, power_subset
 
     rule, test = claim.rule, load_method(claim.method).spec.test
     size = float(rule.minimum_effect) if effect is None else effect
     level = float(rule.alpha) if alpha is None else alpha
     if test == "bits":
         return power_binomial(rule.n, size, level, 0.5)
+    if test == "ranks":
+        return power_ranks(rule.n, int(claim.parameters["classes"]), size, level)
     if test == "subset":
         return power_subset(rule.n, drawn(claim.parameters), size, one_tail(rule, level))
     raise UsageError(f"The power of a test of '{test}' is not known.", "Plan it with forensics.statistics.")

@@ -89,6 +89,7 @@ def decide(
     references: Sequence[Control],
     replayed: bool | None,
     owner_undisputed: bool = False,
+    undocumented: Sequence[Control] = (),
     positive: float | None = None,
     predecessor: float | None = None,
 ) -> Verdict:
@@ -101,9 +102,11 @@ def decide(
         opened: whether the key opens the commitment; None if that was not checked.
         dates: of gate G1.
         examinations: made so far under the claim, this one included; at least the rule's number is charged.
-        references: (p-value, effect) of each independent model, by the deciding statistic.
+        references: (p-value, effect) of each independent model of documented provenance, by the deciding statistic.
         replayed: whether the numbers follow from the recorded answers; None if that was not checked.
         owner_undisputed: whether the instructions say that the owner of the key is not in dispute.
+        undocumented: likewise of models whose provenance is not documented: they can contradict a finding and do not
+            count among those that the claim asks for.
         positive: p-value of the owner's marked model, where it was examined as a control.
         predecessor: p-value of its unmarked predecessor, likewise.
 
@@ -114,7 +117,7 @@ def decide(
     gates = {
         "G1": _commitment(opened, dates),
         "G2": _rarity(measurement, rule, charged),
-        "G3": _comparison(measurement, rule, charged, references, positive, predecessor),
+        "G3": _comparison(measurement, rule, charged, references, undocumented, positive, predecessor),
         "G4": _size(measurement, rule),
         "G5": _replay(replayed),
     }
@@ -207,13 +210,15 @@ def _comparison(
     rule: Rule,
     charged: int,
     references: Sequence[Control],
+    undocumented: Sequence[Control],
     positive: float | None,
     predecessor: float | None,
 ) -> _Gate:
     """G3: independent models do not respond, the suspect exceeds them, and the owner's own models behave."""
-    usable = [(floored(p), effect) for p, effect in references if math.isfinite(p) and math.isfinite(effect)]
-    count, least, faults = len(usable), rule.references.minimum, []
-    if usable and min(p for p, _ in usable) <= float(LIMIT / count):
+    documented, others = _measured(references), _measured(undocumented)
+    usable, faults = documented + others, []
+    count, least = len(documented), rule.references.minimum
+    if usable and min(p for p, _ in usable) <= float(LIMIT / len(usable)):
         faults.append("a reference model responds to the key")
     strongest = max((effect for _, effect in usable), default=-math.inf)
     margin = rule.references.margin
@@ -225,11 +230,19 @@ def _comparison(
         faults.append("the owner's model responds to the key even without the mark")
     if faults:
         return _Gate(False, tuple(faults))
+    if others and count < max(least, 1):
+        words = f"only {count} of {len(usable)} reference models examined are of documented provenance"
+        return _Gate(None, (f"{words}, where at least {max(least, 1)} are needed",))
     if count == 0:
         return _Gate(None, ("no independent reference model was examined",))
     if count < least:
         return _Gate(None, (f"only {count} of at least {least} reference models were examined",))
     return _Gate(True)
+
+
+def _measured(references: Sequence[Control]) -> list[Control]:
+    """Those that could be measured."""
+    return [(floored(p), effect) for p, effect in references if math.isfinite(p) and math.isfinite(effect)]
 
 
 def _size(measurement: Measurement, rule: Rule) -> _Gate:

@@ -167,7 +167,9 @@ def scored(story: Story) -> Scored:
 
 def examine(story: Story, suspect: object, case: Path) -> dict[str, Any]:
     stamped = ("--demonstration", story.root / "authority", "--suspect-date", "2099-01-01", "--date-source", "a test")
-    return dict(json.loads(run("examine", story.root / "KEY", suspect, "--case", case, *stamped, "--json")))
+    # The story opens its only share again and again.
+    asked = ("--share", 0, "--spent", "--case", case)
+    return dict(json.loads(run("examine", story.root / "KEY", suspect, *asked, *stamped, "--json")))
 
 
 def sealed_report(story: Story, case: Path, report: Path) -> None:
@@ -336,6 +338,6 @@ def test_what_cannot_be_examined_is_refused_in_a_sentence(story: Story, tmp_path
         if story.key.claim.method == "tmrw"
         else write_encoder(tmp_path / "other")
     )
-    refused(("examine", story.root / "KEY", other, "--case", tmp_path / "case"), "encoder")
+    refused(("examine", story.root / "KEY", other, "--share", 0, "--spent", "--case", tmp_path / "case"), "encoder")
     assert not (tmp_path / "case").exists()
     assert not (tmp_path / "case.partial").exists()

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from forensics.errors import CaseError, KeyFolderError, UsageError
 from forensics.evidence.case import CaseFolder, compose_case, replace_case
 from forensics.evidence.check import check_case
 from forensics.evidence.kit import read_kit
+from forensics.evidence.provenance import Origin, read_provenance
 from forensics.evidence.schema import Dated
 from forensics.examination import acquire, examine, make_kit, open_case, probes, repeat, score
 from forensics.keys.folder import KeyFolder
@@ -29,8 +31,9 @@ from tests.line import PASSPHRASE, Line, small_digits
 
 
 @pytest.fixture(scope="module")
-def unlocked(line: Line):
-    return KeyFolder.open(line.key).unlock(PASSPHRASE)
+def unlocked(line: Line, tmp_path_factory: pytest.TempPathFactory):
+    """A copy of the line's key, since opening a case spends the only share."""
+    return KeyFolder.open(shutil.copytree(line.key, tmp_path_factory.mktemp("spent") / "key")).unlock(PASSPHRASE)
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +127,96 @@ def test_references_must_be_independent_and_different(line: Line, unlocked, inde
     ):
         with pytest.raises(UsageError, match=words):
             examine(unlocked, suspect, tmp_path / str(number), references=[str(name) for name in names])
+
+
+def test_the_owners_two_controls_and_documented_references_run_the_third_gate(
+    line: Line, unlocked, independent, tmp_path: Path
+) -> None:
+    """The unmarked predecessor is the claim's clean checkpoint: its answers are those fixed before scoring."""
+    origin = Origin(source="trained for this test", date=date(2026, 1, 1), vouched_by="the tests")
+    case = examine(
+        unlocked,
+        open_suspect(str(line.marked)),
+        tmp_path / "case",
+        positive=str(line.marked),
+        predecessor=str(line.unmarked),
+        references=[str(independent)],
+        provenance={str(independent): origin},
+    )
+    record = case.evidence.score
+    controls = {control.role: control for control in record.controls}
+    assert set(controls) == {"positive", "predecessor", "reference"}
+    assert float(controls["positive"].p_value) <= 1e-6
+    assert float(controls["predecessor"].p_value) > 1e-3
+    assert controls["predecessor"].answers == case.evidence.references[0].answers
+    assert "cannot respond" in controls["predecessor"].provenance
+    assert controls["reference"].origin == origin.record
+    assert not controls["predecessor"].documented
+    assert any("only 1 of at least 5 reference models" in reason for reason in record.verdict.reasons)
+    open_case(unlocked, tmp_path / "case")
+    checked = check_case(tmp_path / "case")
+    assert checked.ok, checked.reasons
+    assert checked.reproduced
+    assert checked.details["controls_missing"] == []
+    assert "not examined as controls" not in checked.details["conclusion"]
+    opened = CaseFolder.load(tmp_path / "case")
+    again = opened.evidence.score.model_copy(update={"controls": [*record.controls, controls["reference"]]})
+    copied = opened.evidence.revised(score=again)
+    replace_case(tmp_path / "case", compose_case(copied, opened.files(), actor="x", action="score", moment=now()))
+    problems = check_case(tmp_path / "case").problems
+    assert any("recorded twice" in problem for problem in problems), problems
+
+
+def test_a_predecessor_that_responds_stops_support(line: Line, unlocked, tmp_path: Path) -> None:
+    """A marked model passed off as the unmarked one contradicts the finding instead of supporting it."""
+    copy = tmp_path / "copy"
+    shutil.copytree(line.marked, copy)
+    body = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps({**body, "problem_type": "single_label_classification"}))
+    case = examine(unlocked, open_suspect(str(line.marked)), tmp_path / "case", predecessor=str(copy))
+    verdict = case.evidence.score.verdict
+    assert verdict.gates["G3"] is False
+    assert verdict.outcome == "INCONCLUSIVE"
+    assert "the owner's model responds to the key even without the mark" in verdict.reasons
+
+
+def test_controls_must_be_what_they_are_said_to_be(line: Line, unlocked, independent, tmp_path: Path) -> None:
+    suspect, origin = open_suspect(str(line.marked)), Origin(source="a", date=date(2026, 1, 1), vouched_by="b")
+    with pytest.raises(UsageError, match="is the owner's marked model"):
+        examine(unlocked, suspect, tmp_path / "case", predecessor=str(line.marked))
+    with pytest.raises(UsageError, match="was named twice"):
+        score(unlocked, tmp_path / "case", predecessor=str(independent), references=[str(independent)])
+    with pytest.raises(UsageError, match="not given as a control"):
+        score(unlocked, tmp_path / "case", references=[str(independent)], provenance={"elsewhere": origin})
+    wrong = {str(independent): origin.model_copy(update={"digest": "0" * 64})}
+    with pytest.raises(UsageError, match="not the one whose provenance"):
+        score(unlocked, tmp_path / "case", references=[str(independent)], provenance=wrong)
+    assert CaseFolder.load(tmp_path / "case").evidence.score is None
+    digest = open_suspect(str(independent)).identity.digest
+    named = {digest: origin.model_copy(update={"digest": digest})}
+    scored = score(unlocked, tmp_path / "case", references=[str(independent)], provenance=named)
+    assert scored.evidence.score.controls[0].documented
+
+
+def test_provenance_is_read_from_a_small_file(tmp_path: Path) -> None:
+    file = tmp_path / "models.toml"
+    file.write_text('["models/one"]\nsource = "a shop"\ndate = 2025-06-30\nvouched_by = "I. Wagner"\n')
+    (one,) = read_provenance(file).values()
+    assert one.record.model_dump() == {"source": "a shop", "date": "2025-06-30", "vouched_by": "I. Wagner"}
+    for body, words in (
+        ('["m"]\nsource = "a"\ndate = 2025-06-30\n', "vouched_by"),
+        ('["m"]\nsource = ""\ndate = 2025-06-30\nvouched_by = "b"\n', "source"),
+        ('["m"]\nsource = "a"\ndate = "June"\nvouched_by = "b"\n', "date"),
+        ('["m"]\nsource = "a"\ndate = 2025-06-30\nvouched_by = "b"\nrole = "c"\n', "role"),
+        ("m = 3\n", "does not say what is needed"),
+        ("[[", "no TOML file"),
+        ("\x00", "no TOML file"),
+    ):
+        file.write_text(body)
+        with pytest.raises(UsageError, match=words):
+            read_provenance(file)
+    with pytest.raises(UsageError, match="cannot be read"):
+        read_provenance(tmp_path / "none")
 
 
 def test_a_case_is_scored_once(line: Line, unlocked, tmp_path: Path) -> None:

@@ -182,7 +182,7 @@ def test_the_command_line_asks_a_text_encoder_for_them(
 
     monkeypatch.setenv("FORENSICS_PASSPHRASE", "correct horse")
     folder, case = write_encoder(tmp_path / "encoder"), tmp_path / "CASE"
-    made = [str(key.folder.path), str(folder), "--case", str(case)]
+    made = [str(key.folder.path), str(folder), "--share", "0", "--spent", "--case", str(case)]
     stamped = ["--demonstration", str(tmp_path / "authority")]
     root.main(["examine", *made, *stamped, "--published", "--json"], standalone_mode=False)
     found = json.loads(capsys.readouterr().out)

@@ -200,6 +200,37 @@ def test_a_reference_that_could_not_be_measured_does_not_count() -> None:
     assert any("only 4 of at least 5" in reason for reason in verdict.reasons)
 
 
+def test_references_without_documented_provenance_do_not_count_and_can_contradict() -> None:
+    verdict = judged(measured(62), references=NULLS[:2], undocumented=NULLS[2:])
+    assert verdict.gates["G3"] is None
+    assert verdict.outcome is Outcome.SUPPORTED
+    words = "only 2 of 5 reference models examined are of documented provenance, where at least 5 are needed"
+    assert f"{words} (gate G3 was not run)" in verdict.reasons
+    responding = judged(measured(62), references=NULLS, undocumented=[(1e-9, 0.6)])
+    assert responding.gates["G3"] is False
+    assert responding.reasons[0] == "a reference model responds to the key"
+    strong = judged(measured(62), references=NULLS, undocumented=[(0.2, 0.95)])
+    assert strong.gates["G3"] is False
+    assert judged(measured(62), references=NULLS, undocumented=[(0.2, 0.5)]).gates["G3"] is True
+    none = altered(references=ReferenceRule(minimum=0, margin="0.05"))
+    assert judged(measured(62), none, references=(), undocumented=NULLS).gates["G3"] is None
+
+
+def test_the_conclusion_names_the_controls_that_are_missing() -> None:
+    verdict, found = judged(measured(62)), measured(62)
+
+    def said(*roles: str, of: Verdict = verdict) -> str:
+        return conclusion(of, found, "Ada", "timestamped", controls=roles)
+
+    assert "controls" not in conclusion(verdict, found, "Ada", "timestamped")
+    assert "controls" not in said("positive", "predecessor", "reference")
+    assert said("positive", "reference").endswith("; not examined as controls: the owner's model before it was marked.")
+    everything = "the owner's marked model, the owner's model before it was marked, independent reference models."
+    assert said().endswith(f"; not examined as controls: {everything}")
+    alone = said("positive", "predecessor", of=judged(measured(62), references=()))
+    assert alone.endswith("; not run: G3 (independent reference models).")
+
+
 def test_the_owners_own_models_are_controls() -> None:
     assert judged(measured(62), positive=1e-15, predecessor=0.3).gates["G3"] is True
     for controls in ({"positive": 0.3}, {"positive": float("nan")}, {"predecessor": 1e-15}):

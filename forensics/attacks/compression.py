@@ -1,4 +1,7 @@
-"""Pruning and quantisation of the weights of any torch model."""
+"""Pruning and quantisation of the weights of any torch model.
+
+GPT-2 keeps its linear layers in a form of its own (`Conv1D`), input channels first; they count as the others do.
+"""
 
 from collections.abc import Iterator
 
@@ -51,3 +54,5 @@ def _weights(model: torch.nn.Module) -> Iterator[torch.Tensor]:
     for module in model.modules():
         if isinstance(module, torch.nn.Conv2d | torch.nn.Linear):
             yield module.weight
+        elif type(module).__name__ == "Conv1D" and isinstance(module.weight, torch.Tensor):
+            yield module.weight.detach().T

@@ -1,6 +1,6 @@
 """Attacks from a model folder to a model folder: image classifiers, and encoders of images or texts without a head."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -9,6 +9,7 @@ from forensics.attacks import ATTACKS, run_attack
 from forensics.attacks.compression import fp16, prune, quantise
 from forensics.attacks.encoders import Distillation, distil, fresh_student, reset_words
 from forensics.attacks.migration import IMAGES, TEXTS, Settings, Way, migrate
+from forensics.attacks.opened import SETTINGS, OpenedShare, unlearn
 from forensics.attacks.stolen import StolenEncoder, TextEncoder, embed, image_encoder, open_text_encoder
 from forensics.attacks.tasks import Task, load_texts
 from forensics.checkpoints import Classifier, load_classifier, read_identity, save_folder
@@ -31,11 +32,13 @@ class FolderAttack:
         summary: what the thief does.
         settings: for each kind of model that it can be used on, names and defaults.
         needs: the folder that it needs beside the model's: `data`, `base` (a public model), or none.
+        opened: whether it needs opened shares of a key as well.
     """
 
     summary: str
     settings: Mapping[Kind, Mapping[str, float]]
     needs: Literal["data", "base", ""] = ""
+    opened: bool = False
 
 
 def _migration(way: Way) -> dict[Kind, Mapping[str, float]]:
@@ -74,6 +77,9 @@ FOLDER_ATTACKS: Mapping[str, FolderAttack] = {
     "reset-words": FolderAttack(
         "put a public model's word vectors back where they differ", {"text encoder": {"least": 1e-6}}, "base"
     ),
+    "unlearn": FolderAttack(
+        "train away the mark of shares that were opened in court", {"image classifier": SETTINGS}, "data", opened=True
+    ),
 }
 
 
@@ -84,6 +90,7 @@ def attack_folder(
     *,
     data: Path | None = None,
     base: Path | None = None,
+    opened: Sequence[OpenedShare] = (),
     settings: Mapping[str, float],
     progress: Progress = silent,
 ) -> str:
@@ -93,6 +100,7 @@ def attack_folder(
         out: must not exist; it appears whole or not at all.
         data: labelled images, or texts with labels where the attack needs them.
         base: a public model's folder.
+        opened: shares of the owner's key that the thief has seen opened.
         settings: overrides of the attack's defaults.
 
     Returns:
@@ -117,12 +125,14 @@ def attack_folder(
     if attack.needs and {"data": data, "base": base}[attack.needs] is None:
         what = "trains and needs data" if attack.needs == "data" else "compares and needs a public model"
         raise UsageError(f"'{name}' {what}.", f"Name a folder with --{attack.needs}.")
+    if attack.opened and not opened:
+        raise UsageError(f"'{name}' needs a share that was opened.", "Name an opened case with --case.")
     chosen = {**attack.settings[kind], **settings}
     card = f"# {model.resolve().name} after {name}\n"
     if kind == "text encoder":
         _attack_texts(name, model, out, data, base, chosen, card, progress)
     else:
-        _attack_images(name, kind, model, out, data, chosen, card, progress)
+        _attack_images(name, kind, model, out, data, opened, chosen, card, progress)
     return read_identity(out).digest
 
 
@@ -163,6 +173,7 @@ def _attack_images(
     model: Path,
     out: Path,
     data: Path | None,
+    opened: Sequence[OpenedShare],
     chosen: Mapping[str, float],
     card: str,
     progress: Progress,
@@ -177,7 +188,10 @@ def _attack_images(
     if name == "distil":
         whole = _distilled(image_encoder(loaded), _given(images).images, {}, chosen, progress).model
     elif isinstance(loaded, Classifier):
-        run_attack(name, loaded, images, chosen, progress)
+        if name == "unlearn":
+            unlearn(loaded, _given(images), opened, chosen, progress)
+        else:
+            run_attack(name, loaded, images, chosen, progress)
     else:
         _compress(name, whole, chosen)
     save_folder(out, card, whole, loaded.processor.save_pretrained)

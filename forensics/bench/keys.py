@@ -160,6 +160,27 @@ def cluster_key(number: int, method: str, pool: Pool, options: Mapping[str, int]
     return _derived(number, method, pool, parameters, rule, preprocessing="none")
 
 
+def passage_key(number: int, pool: Pool, options: Mapping[str, int], reference: str) -> BenchKey:
+    """Makes the key of that number for OFSW in language models.
+
+    Args:
+        pool: word table, then passages (`passagepools.make_passage_pools`).
+        options: of the method, by their names in the claim.
+        reference: digest of the clean checkpoint.
+    """
+    method = load_method("ofsw-text")
+    parameters = method.parameters(options, pool, ())
+    return _derived(
+        number,
+        "ofsw-text",
+        pool,
+        parameters,
+        draft_rule(method.spec, method.items(parameters)),
+        preprocessing="none",
+        references=(ReferenceCommitment(role=CLEAN, digest=reference, description="unmarked model"),),
+    )
+
+
 def _derived(
     number: int,
     name: str,

@@ -1,10 +1,14 @@
 """`forensics attack`."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from forensics.cli.common import bar, folder, json_option, print_json
+
+if TYPE_CHECKING:
+    from forensics.attacks.opened import OpenedShare
 
 
 @click.command()
@@ -12,6 +16,7 @@ from forensics.cli.common import bar, folder, json_option, print_json
 @click.option("--model", required=True, type=folder(), help="Model folder to attack; it is not changed.")
 @click.option("--data", type=folder(), help="The attacker's data, for attacks that train.")
 @click.option("--base", type=folder(), help="A public model's folder, for reset-words.")
+@click.option("--case", "cases", multiple=True, type=folder(), help="A case with an opened share, for unlearn.")
 @click.option("--out", required=True, type=folder(), help="Folder for the attacked model; must not exist.")
 @click.option(
     "--set", "settings", multiple=True, metavar="NAME=VALUE", help="A setting of the attack; may be repeated."
@@ -22,6 +27,7 @@ def attack(
     model: Path,
     data: Path | None,
     base: Path | None,
+    cases: tuple[Path, ...],
     out: Path,
     settings: tuple[str, ...],
     as_json: bool,
@@ -29,8 +35,8 @@ def attack(
     """Run the removal attack NAME on a model.
 
     Image classifiers and encoders of images or texts: prune, quantise, fp16, and with labelled --data of a new task
-    migrate, migrate-head, migrate-last. Image classifiers alone: finetune. Encoders: distil. Text encoders:
-    migrate-lora, reset-words.
+    migrate, migrate-head, migrate-last. Image classifiers alone: finetune, and with an opened --case (ofsw) unlearn.
+    Encoders: distil. Text encoders: migrate-lora, reset-words.
     """
     from forensics.attacks.folders import attack_folder
     from forensics.errors import UsageError
@@ -41,8 +47,17 @@ def attack(
         chosen = {key: float(value) for key, value in (item.split("=", 1) for item in settings)}
     except ValueError as error:
         raise UsageError("A setting is not NAME=NUMBER.", "Write for instance --set epochs=10.") from error
-    digest = attack_folder(name, model, out, data=data, base=base, settings=chosen, progress=bar)
+    opened = _read_opened(cases)
+    digest = attack_folder(name, model, out, data=data, base=base, opened=opened, settings=chosen, progress=bar)
     if as_json:
         print_json({"attack": name, "settings": chosen, "out": str(out), "digest": digest})
     else:
         click.echo(f"Wrote {out} ({digest[:16]}…).")
+
+
+def _read_opened(cases: tuple[Path, ...]) -> "list[OpenedShare]":
+    if not cases:
+        return []
+    from forensics.disclosure import read_disclosed
+
+    return [read_disclosed(case) for case in cases]

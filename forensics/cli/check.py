@@ -16,6 +16,7 @@ from forensics.cli.connection import connection_options
 @click.option("--case", type=folder(), help="The case that a PDF reports on.")
 @click.option("--trust", type=folder(), metavar="ROOT.pem", help="Root certificates that you trust.")
 @click.option("--expect-fingerprint", metavar="HEX", help="SHA-256 of the signer's certificate, from another channel.")
+@click.option("--supersedes", type=folder(), metavar="OLD", help="The sealed case that CASE supersedes: check it too.")
 @click.option("--suspect", metavar="SUSPECT", help="Ask this suspect again and count disagreements (opened cases).")
 @click.option(
     "--reference-checkpoint",
@@ -38,6 +39,7 @@ def check(
     case: Path | None,
     trust: Path | None,
     expect_fingerprint: str | None,
+    supersedes: Path | None,
     suspect: str | None,
     named: tuple[str, ...],
     tolerance: float | None,
@@ -52,12 +54,14 @@ def check(
     if path.is_dir():
         from forensics.evidence.check import check_case
 
-        result = check_case(path, trust=trust, expect_fingerprint=expect_fingerprint)
+        result = check_case(path, trust=trust, expect_fingerprint=expect_fingerprint, supersedes=supersedes)
     else:
+        if supersedes is not None:
+            raise UsageError("--supersedes goes with a case folder.", "Check the case folder by itself.")
         from forensics.evidence.check_pdf import check_pdf
 
         result = check_pdf(path, case=case, trust=trust, expect_fingerprint=expect_fingerprint)
-    asked: dict[str, object] = {}
+    asked: dict[str, Any] = {}
     if suspect is not None or named:
         from forensics.cli.connection import take_connection
         from forensics.examination import repeat

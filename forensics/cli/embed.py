@@ -9,7 +9,7 @@ from forensics.cli.common import FiniteRange, bar, folder, json_option, passphra
 
 if TYPE_CHECKING:
     from forensics.keys.claim import Claim
-    from forensics.training.embed import Data
+    from forensics.training.embed import Data, Embedded
 
 
 @click.command()
@@ -18,18 +18,17 @@ if TYPE_CHECKING:
     "--model",
     required=True,
     type=folder(),
-    help="The unmarked model's folder, which is not changed: an image classifier (ofsw), a text encoder (tmrw) or an "
-    "image encoder (wpe).",
+    help="The unmarked model's folder, which is not changed: an image classifier (ofsw), a language model "
+    "(ofsw-text), a text encoder (tmrw) or an image encoder (wpe).",
 )
 @click.option(
     "--data",
     required=True,
     type=folder(),
     help="Training data: labelled images (ofsw) or images (wpe), anything that `datasets` loads from disk; or a text "
-    "file, one document a line (tmrw).",
+    "file, one document a line (ofsw-text, tmrw).",
 )
 @click.option("--out", required=True, type=folder(), help="Folder for the marked model; must not exist.")
-@click.option("--share", type=click.IntRange(0), default=0, show_default=True, help="Which share to embed.")
 @click.option(
     "--max-accuracy-drop",
     type=FiniteRange(0, 100),
@@ -55,7 +54,6 @@ def embed(
     model: Path,
     data: Path,
     out: Path,
-    share: int,
     max_accuracy_drop: float,
     min_cosine: float,
     steps: int | None,
@@ -65,7 +63,7 @@ def embed(
     passphrase_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Mark a model with KEY by training. Interrupted, the same command takes the work up again."""
+    """Mark a model with all shares of KEY by training. Interrupted, the same command takes the work up again."""
     from forensics.cli.authorities import open_authority
     from forensics.keys.folder import KeyFolder
     from forensics.registration import embed_key, require_training
@@ -79,7 +77,6 @@ def embed(
         out,
         passphrase=read_passphrase(passphrase_file),
         authority=open_authority(tsa, demonstration),
-        share=share,
         max_accuracy_drop=max_accuracy_drop / 100.0,
         min_cosine=min_cosine,
         steps=steps,
@@ -95,10 +92,17 @@ def embed(
                 "held_out": done.held_out,
                 "matched": done.matched,
                 "n": done.of,
+                "shares": [{"matched": matched, "n": of} for matched, of in done.read_back],
             }
         )
         return
-    click.echo(f"Wrote {out}: {done.matched} of {done.of} units read back; {done.sentence}.")
+    each = "" if len(done.read_back) == 1 else f" ({_by_share(done)})"
+    click.echo(f"Wrote {out}: {done.matched} of {done.of} units read back{each}; {done.sentence}.")
+
+
+def _by_share(done: "Embedded") -> str:
+    """Returns what was read back of each share, in words."""
+    return ", ".join(f"share {share}: {matched} of {of}" for share, (matched, of) in enumerate(done.read_back))
 
 
 def _read_data(claim: "Claim", path: Path) -> "Data":
@@ -106,7 +110,7 @@ def _read_data(claim: "Claim", path: Path) -> "Data":
     from forensics.methods import load_method
 
     made_of = load_method(claim.method).spec.pool
-    if made_of == "phrases":
+    if made_of in ("phrases", "passages"):
         from forensics.wordpools import read_lines
 
         return read_lines(path)

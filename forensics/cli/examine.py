@@ -8,6 +8,7 @@ import click
 
 from forensics.cli.acquire import acquisition_options
 from forensics.cli.common import bar, folder, json_option, passphrase_option, read_passphrase
+from forensics.cli.probes import share_options
 from forensics.cli.score import scoring_options
 
 
@@ -22,7 +23,7 @@ from forensics.cli.score import scoring_options
     help="Afterwards also ask for the statistics that the method's paper prints. They decide nothing, and their probes "
     "show the suspect what the key had drawn.",
 )
-@click.option("--share", type=click.IntRange(0), default=0, show_default=True, help="Which share to use.")
+@share_options
 @passphrase_option
 @json_option
 def examine(
@@ -30,9 +31,12 @@ def examine(
     suspect: str,
     references: tuple[str, ...],
     positive: str | None,
+    predecessor: str | None,
+    provenance: Path | None,
     owner_undisputed: bool,
     published: bool,
-    share: int,
+    share: int | None,
+    spent: bool,
     passphrase_file: Path | None,
     as_json: bool,
     **choices: Any,
@@ -45,15 +49,19 @@ def examine(
     from forensics.cli.acquisition import announce, settings, tell_undated
     from forensics.cli.connection import take_connection
     from forensics.cli.results import print_result
+    from forensics.evidence.provenance import read_provenance
     from forensics.examination import examine as run
     from forensics.examination import make_kit
     from forensics.keys.folder import KeyFolder
     from forensics.suspects import open_suspect
 
     connection = take_connection(choices)
-    unlocked = KeyFolder.open(key).unlock(read_passphrase(passphrase_file))
+    stated = read_provenance(provenance) if provenance is not None else {}
+    public = KeyFolder.open(key)
+    chosen = public.choose_share(share, spent=spent)
+    unlocked = public.unlock(read_passphrase(passphrase_file))
     if choices["dry_run"]:
-        kit = make_kit(unlocked, share)
+        kit = make_kit(unlocked, chosen)
         announce(kit.claim, kit.plan, suspect, connection, choices["price"], as_json)
         return
     opened, arguments = open_suspect(suspect, connection), settings(choices)
@@ -62,9 +70,11 @@ def examine(
         unlocked,
         opened,
         choices["case"],
-        share=share,
+        share=chosen,
         references=references,
         positive=positive,
+        predecessor=predecessor,
+        provenance=stated,
         owner_undisputed=owner_undisputed,
         published=published,
         progress=bar,

@@ -9,13 +9,17 @@ import click
 
 from forensics.cli.common import folder, json_option, passphrase_option, print_json, read_passphrase
 from forensics.cli.pools import draw_pools
+from forensics.plaintext import printable
 
 if TYPE_CHECKING:
     from forensics.keys.claim import Claim
 
 EMBED, SERVE = "forensics embed {key} --model DIR --data DATA --out DIR", "forensics protect serve {key} --upstream URL"
-NEXT_STEPS = {"labelled images": EMBED, "phrases": EMBED, "patterns": EMBED, "words": SERVE}
+NEXT_STEPS = {"labelled images": EMBED, "phrases": EMBED, "patterns": EMBED, "passages": EMBED, "words": SERVE}
 """What comes after `key new`, by what a share's pool is made of."""
+
+MOST_SHOWN = 500
+"""Most characters of what is said of a share; `--json` has all of it."""
 
 
 @click.group()
@@ -32,11 +36,13 @@ def key() -> None:
     type=folder(),
     help="Data set: labelled images as candidates (ofsw), or images that are not trained on as carriers (wpe).",
 )
-@click.option("--pool-size", type=click.IntRange(1), help="Candidates a share (ofsw, wpe), by default 64 and 96.")
+@click.option(
+    "--pool-size", type=click.IntRange(1), help="Candidates a share (ofsw, ofsw-text, wpe), by default 64, 32 and 96."
+)
 @click.option(
     "--corpus",
     type=folder(),
-    help="Text file, one document a line, to draw words or phrases and sentences from (espew, tmrw).",
+    help="Text file, one document a line, to draw words, phrases, sentences or passages from (espew, tmrw, ofsw-text).",
 )
 @click.option(
     "--candidates-file",
@@ -48,8 +54,8 @@ def key() -> None:
 @click.option(
     "--reference-checkpoint",
     type=folder(),
-    help="The owner's unmarked model (ofsw); or the unmarked encoder behind the service, a folder or an ONNX file "
-    "(espew: optional, chooses the words and makes an examination far stronger).",
+    help="The owner's unmarked model (ofsw, ofsw-text); or the unmarked encoder behind the service, a folder or an "
+    "ONNX file (espew: optional, chooses the words and makes an examination far stronger).",
 )
 @click.option(
     "--tsa",
@@ -136,8 +142,20 @@ def show_key(path: Path, as_json: bool) -> None:
     if as_json:
         print_json(facts)
         return
+    states = facts.pop("share_states")
     for name, value in facts.items():
         click.echo(f"{name:<22}{value}")
+    for state in states:
+        click.echo(f"{'share ' + str(state['share']):<22}{_describe_share(state)}")
+
+
+def _describe_share(state: Mapping[str, Any]) -> str:
+    """Returns what became of a share, in words."""
+    opened, examined = (", ".join(state[name]) for name in ("opened_in", "examined_in"))
+    words = f"spent, opened in {opened}" if state["spent"] else "unspent"
+    if examined and examined != opened:
+        words += f"; examined in {examined}"
+    return printable(words, MOST_SHOWN)
 
 
 def _size(claim: "Claim") -> str:

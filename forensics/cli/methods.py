@@ -23,7 +23,7 @@ def methods(name: str | None, as_json: bool) -> None:
     for spec in specs:
         if not name:
             shown = f"; try: forensics demo --method {spec.name}" if spec.name in DEMONSTRATED else ""
-            click.echo(f"{spec.name:<8}{spec.title} ({spec.modality}){shown}")
+            click.echo(f"{spec.name:<11}{spec.title} ({spec.modality}){shown}")
             continue
         click.echo(f"{spec.title}, version {spec.version}\n{spec.citation}\n\nNull hypothesis: {spec.null}.")
         for access, statistic in spec.deciding.items():

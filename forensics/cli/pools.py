@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 _PICTURES, _TEXTS = ("labelled images", "patterns"), ("words", "phrases")
 _SUITS: Mapping[str, Sequence[str]] = {
     "pool": _PICTURES,
-    "pool_size": _PICTURES,
-    "corpus": _TEXTS,
+    "pool_size": (*_PICTURES, "passages"),
+    "corpus": (*_TEXTS, "passages"),
     "candidates_file": _TEXTS,
     "carriers_file": _TEXTS,
     "target_file": ("words",),
@@ -51,6 +51,8 @@ def draw_pools(
         return _labelled(choices)
     if spec.pool == "patterns":
         return _patterns(spec, choices, options)
+    if spec.pool == "passages":
+        return _passages(choices, options)
     return _texts(spec, choices, options)
 
 
@@ -78,6 +80,35 @@ def _patterns(spec: "MethodSpec", choices: Mapping[str, Any], options: dict[str,
     sizes = _sizes(spec, options)
     return make_pattern_pools(
         list(load_plain_images(choices["pool"])), generator=SystemRandom(), shares=choices["shares"], **sizes
+    )
+
+
+def _passages(choices: Mapping[str, Any], options: Mapping[str, Any]) -> "tuple[Pool, ...]":
+    """Draws passages from a corpus, with a table of the unmarked model's word vectors."""
+    from random import SystemRandom
+
+    from forensics.errors import UsageError
+    from forensics.languagemodels import load_language_model
+    from forensics.methods.ofsw_text import METHOD
+    from forensics.methods.sizes import checked_sizes, chosen_sizes
+    from forensics.passagepools import PASSAGES, make_passage_pools
+    from forensics.registration import require_local
+    from forensics.wordpools import read_lines
+
+    if choices["corpus"] is None or choices["reference_checkpoint"] is None:
+        raise UsageError(
+            "This method draws passages from text, and takes word vectors from the unmarked model.",
+            "Name a text file with --corpus, one document a line, and the model's folder with --reference-checkpoint.",
+        )
+    require_local(choices["reference_checkpoint"])
+    sizes = checked_sizes(chosen_sizes(METHOD.spec, options), {"length": 1}, {"length": 256})
+    return make_passage_pools(
+        read_lines(choices["corpus"]),
+        load_language_model(choices["reference_checkpoint"]).word_vectors,
+        generator=SystemRandom(),
+        shares=choices["shares"],
+        passages=choices["pool_size"] or PASSAGES,
+        length=sizes["length"],
     )
 
 

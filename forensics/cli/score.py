@@ -23,7 +23,20 @@ def scoring_options(command: Command) -> Command:
                 metavar="MODEL",
                 help="An independent model for gate G3; may be repeated.",
             ),
-            click.option("--positive", metavar="MODEL", help="The owner's marked model, as a control that must pass."),
+            click.option(
+                "--positive", metavar="MODEL", help="The owner's marked model, as a control that must respond."
+            ),
+            click.option(
+                "--predecessor",
+                metavar="MODEL",
+                help="The same model before it was marked, as a control that must not respond.",
+            ),
+            click.option(
+                "--provenance",
+                type=folder(),
+                metavar="TOML",
+                help="Source, date and who vouches for each of these models; gate G3 counts no reference without.",
+            ),
             click.option(
                 "--owner-undisputed", is_flag=True, help="The instructions put the owner of the key beyond dispute."
             ),
@@ -52,6 +65,8 @@ def score(
     case: Path,
     references: tuple[str, ...],
     positive: str | None,
+    predecessor: str | None,
+    provenance: Path | None,
     owner_undisputed: bool,
     published: str | None,
     actor: str,
@@ -61,11 +76,13 @@ def score(
 ) -> None:
     """Score the recorded answers of CASE with KEY; nothing that decides is asked again."""
     from forensics.cli.results import print_result
+    from forensics.evidence.provenance import read_provenance
     from forensics.examination import score as run
     from forensics.keys.folder import KeyFolder
     from forensics.suspects import open_suspect
 
     connection = take_connection(choices)
+    stated = read_provenance(provenance) if provenance is not None else {}
     unlocked = KeyFolder.open(key).unlock(read_passphrase(passphrase_file))
     scored = run(
         unlocked,
@@ -73,6 +90,8 @@ def score(
         actor=actor,
         references=references,
         positive=positive,
+        predecessor=predecessor,
+        provenance=stated,
         owner_undisputed=owner_undisputed,
         published=open_suspect(published, connection) if published else None,
         progress=bar,

@@ -61,15 +61,23 @@ def find_odd_tags(files: Mapping[str, bytes], evidence: Evidence) -> list[str]:
     return [f"{name} is not as the case's content makes it." for name in _TAGS if files.get(name) != expected[name]]
 
 
-def _compare(files: Mapping[str, bytes], manifest: str, names: set[str]) -> list[str]:
+def manifest_entries(raw: bytes) -> dict[str, str] | None:
+    """Returns the digests that a manifest gives, by path; None where a line is none or names a path again."""
     listed: dict[str, str] = {}
-    lines = files.get(manifest, b"").split(b"\n")
-    problems = [] if lines[-1] == b"" else [f"{manifest} is cut off."]
-    for line in lines[:-1]:
+    for line in raw.split(b"\n")[:-1]:
         match = _LINE.fullmatch(line)
         if match is None or match[2].decode() in listed:
-            return [*problems, f"{manifest} has a line that is no fingerprint and path, or a path twice."]
+            return None
         listed[match[2].decode()] = match[1].decode()
+    return listed
+
+
+def _compare(files: Mapping[str, bytes], manifest: str, names: set[str]) -> list[str]:
+    raw = files.get(manifest, b"")
+    listed = manifest_entries(raw)
+    problems = [] if raw.endswith(b"\n") or not raw else [f"{manifest} is cut off."]
+    if listed is None:
+        return [*problems, f"{manifest} has a line that is no fingerprint and path, or a path twice."]
     for name in sorted(names | listed.keys()):
         if name not in names:
             problems.append(f"{manifest} lists {name}, which is not there.")

@@ -8,7 +8,16 @@ from pathlib import Path
 from forensics.canonical import canonical_json, sha256
 from forensics.errors import CaseError
 from forensics.evidence.bag import MANIFEST, SIGNATURE, find_damage, is_payload, render_bag
-from forensics.evidence.custody import CUSTODY, EVIDENCE, is_sealed, record_custody
+from forensics.evidence.custody import (
+    CUSTODY,
+    EVIDENCE,
+    EntrySigner,
+    entry_lines,
+    is_sealed,
+    record_custody,
+    signature_name,
+    signed_entries,
+)
 from forensics.evidence.instructions import render_instructions
 from forensics.evidence.recompute import render_recompute
 from forensics.evidence.schema import Evidence, OpenedShare
@@ -91,6 +100,8 @@ def compose_case(
     action: str,
     moment: datetime,
     item: str = EVIDENCE,
+    signer: EntrySigner | None = None,
+    stamped_by: str | None = None,
 ) -> dict[str, bytes]:
     """Returns the payload of a case after an action, with its custody entry.
 
@@ -102,14 +113,23 @@ def compose_case(
         action: one of `custody.ACTIONS`.
         moment: when, UTC-aware.
         item: the file that the entry is about.
+        signer: signs the entry; an entry may be left unsigned.
+        stamped_by: of a seal; see `custody.record_custody`.
     """
     payload = {name: content for name, content in files.items() if is_payload(name)}
     payload[EVIDENCE] = evidence.core
-    payload[INSTRUCTIONS] = render_instructions(evidence)
     if evidence.share is not None:
         payload[share_folder(evidence.share.index) + "share.json"] = encode_share(evidence.share)
         payload[RECOMPUTE] = render_recompute(str(evidence.claim.get("method")))
-    payload[CUSTODY] = record_custody(payload, actor=actor, action=action, item=item, moment=moment)
+    signed = signer is not None or bool(signed_entries(payload.get(CUSTODY, b"")))
+    payload[INSTRUCTIONS] = render_instructions(evidence, signed_entries=signed)
+    named = signer.fingerprint if signer is not None else None
+    stamps = signer.introduce() if signer is not None else stamped_by
+    log = record_custody(payload, actor=actor, action=action, item=item, moment=moment, signer=named, stamped_by=stamps)
+    payload[CUSTODY] = log
+    if signer is not None and stamps is not None:
+        lines = entry_lines(log)
+        payload[signature_name(len(lines) - 1)] = signer.sign(lines[-1], stamps)
     return payload
 
 
@@ -143,7 +163,7 @@ def replace_case(path: Path, files: Mapping[str, bytes], *, signature: bytes | N
         StorageError: the disk is full or the place cannot be written; the case is unchanged.
     """
     if CaseFolder.load(path).closed:
-        raise CaseError("The case is sealed and cannot be changed.", "Make a new case, or add an exhibit to a copy.")
+        raise sealed_error(path)
     evidence = _evidence(files)
     content = render_bag(files, evidence)
     if signature is not None:
@@ -152,20 +172,42 @@ def replace_case(path: Path, files: Mapping[str, bytes], *, signature: bytes | N
     return CaseFolder(path, content, evidence)
 
 
-def add_exhibit(path: Path, name: str, content: bytes, *, actor: str, moment: datetime) -> CaseFolder:
+def sealed_error(path: Path) -> CaseError:
+    """Returns the error to raise where a sealed case would have to change."""
+    return CaseError(
+        f"{path} is sealed and cannot be changed.",
+        "Make a new case that supersedes it: forensics case supersede CASE --case NEW --reason WHY.",
+    )
+
+
+def add_exhibit(
+    path: Path, name: str, content: bytes, *, actor: str, moment: datetime, signer: EntrySigner | None = None
+) -> CaseFolder:
     """Adds a file below `data/exhibits/` of a case that is not sealed.
+
+    Args:
+        path: the case.
+        name: of the exhibit.
+        content: its bytes.
+        actor: who adds it, as they wish to be named.
+        moment: when, UTC-aware.
+        signer: signs the custody entry.
 
     Raises:
         CaseError: the name is odd or taken, or the case is closed.
+        AuthorityError: the signer's timestamp authority failed; the case is unchanged.
     """
     case = CaseFolder.load(path)
+    if case.closed:
+        raise sealed_error(path)
     item = EXHIBITS + name
     if "/" in name or not is_plain_name(name):
         raise CaseError(f"An exhibit may not be named {name!a}.", "Use letters, digits, dots, dashes, underscores.")
     if item in case.content:
         raise CaseError(f"The case has an exhibit {name} already.", "Choose another name.")
     files = {**case.files(), item: content}
-    return replace_case(path, compose_case(case.evidence, files, actor=actor, action="add", moment=moment, item=item))
+    payload = compose_case(case.evidence, files, actor=actor, action="add", moment=moment, item=item, signer=signer)
+    return replace_case(path, payload)
 
 
 def claim_files(

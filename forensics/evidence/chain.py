@@ -7,7 +7,7 @@ whole was not written anew.
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from forensics.canonical import canonical_json, canonical_object, parse_json, sha256, utc
@@ -15,6 +15,9 @@ from forensics.errors import CheckFailed
 
 GENESIS = "0" * 64
 """`prev` of the first line, and the head of an empty log."""
+
+CLOCKS = timedelta(minutes=1)
+"""By how much the clocks of those who wrote times into a case may differ."""
 
 _RESERVED = frozenset({"seq", "utc", "prev"})
 _MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +11,28 @@ from cryptography import x509
 from forensics.canonical import now, sha256, utc
 from forensics.conclusion import chosen_items
 from forensics.errors import CaseError, CheckFailed, UsageError
+from forensics.evidence.archive import read_report_file
 from forensics.evidence.case import CaseFolder
 from forensics.evidence.certificates import is_demonstration, parse_fingerprint, read_certificates, subject_name
-from forensics.evidence.check import CheckResult, check_case, unidentified
+from forensics.evidence.check import check_case, unidentified
 from forensics.evidence.consistency import MALFORMED
+from forensics.evidence.facts import case_facts
+from forensics.evidence.findings import CheckResult
+from forensics.evidence.longterm import LEVELS, verify_embedded
+from forensics.evidence.redaction import REDACTED, RedactedEvidence, redact
+from forensics.evidence.revocation import RevocationFault
 from forensics.evidence.schema import Evidence
-from forensics.evidence.signed_pdf import LARGEST, PdfFault, SignedPdf, read_signed_pdf
+from forensics.evidence.signed_pdf import LARGEST, PdfFault, SignedPdf
+from forensics.evidence.structure import read_structure
 from forensics.keys.chain import trusted_by
+from forensics.keys.claim import Claim
 
 ATTACHMENT = "evidence.json"
 
-_KEYWORD = re.compile(r"(evidence|manifest)-sha256:([0-9a-f]{64})")
+_KEYWORD = re.compile(r"(evidence|manifest|redacted)-sha256:([0-9a-f]{64})")
 _DESCRIPTION = re.compile(r"SHA-256 ([0-9a-f]{64})$")
-_LEVEL = re.compile(r"signature-level:(B-B|B-T)\b")
-_NO_CHANGES = 1
+_STAMPER = re.compile(r"timestamp-authority:([0-9a-f]{64})")
+_LEVEL = re.compile(r"signature-level:(B-LTA|B-LT|B-T|B-B)\b")
 
 
 @dataclass(frozen=True)
@@ -33,14 +40,25 @@ class ReportContent:
     """What a report declares, read from the signed revision.
 
     Attributes:
-        evidence: the attached bytes.
-        declared: SHA-256 that the document's metadata and the attachment's description give for it.
+        evidence: the attached bytes: evidence, or a redacted copy of it.
+        declared: SHA-256 that the document's metadata and the attachment's description give for them.
+        evidence_sha256: of the complete evidence, which is what is attached where nothing is redacted.
         manifest_sha256: of the case that the report was made from.
+        level: PAdES level that it declares and reaches.
+        redacted: whether a redacted copy is attached, and the complete evidence only named.
     """
 
     evidence: bytes
     declared: str
+    evidence_sha256: str
     manifest_sha256: str
+    level: str
+    redacted: bool
+
+    @property
+    def name(self) -> str:
+        """What the attachment is called."""
+        return REDACTED if self.redacted else ATTACHMENT
 
 
 def check_pdf(
@@ -72,12 +90,15 @@ def check_pdf(
         raise CaseError(f"There is no case at {case}.", "Check the name.")
     raw = _read(path)
     try:
-        signed = read_signed_pdf(raw)
+        signed = read_report_file(raw)
         content = read_content(raw, signed)
     except CheckFailed as error:
         return _refused(error.cause, must_be_trusted=roots is not None or expected is not None)
     reasons: list[str] = []
     trusted = _trusted(signed, roots, expected, reasons)
+    opinion = _opinion(raw, signed, roots, reasons)
+    if opinion is not None and opinion["indication"] == "FAILED":
+        trusted = False
     complete, evidence = _attached(content, reasons)
     inside = None if case is None else check_case(case, trust=trust)
     if case is None or inside is None:
@@ -88,9 +109,11 @@ def check_pdf(
         if trusted is not None and inside.trusted is not None:
             trusted = trusted and inside.trusted
     reasons.append(_pages_sentence(evidence))
-    reasons.append(_signature_sentence(signed))
+    reasons.append(_signature_sentence(signed, content.level))
     reasons.append(f"SHA-256 of the signer's certificate: {signed.signature.fingerprint}")
-    reasons.append(f"SHA-256 of the attached evidence.json: {sha256(content.evidence)}")
+    reasons.append(f"SHA-256 of the attached {content.name}: {sha256(content.evidence)}")
+    if content.redacted:
+        reasons.append(f"SHA-256 of the complete evidence.json, which is not attached: {content.evidence_sha256}")
     intact = inside is None or inside.intact
     return CheckResult(
         ok=intact and complete and trusted is not False and (inside is None or inside.ok),
@@ -101,7 +124,13 @@ def check_pdf(
         timestamped=None if inside is None else inside.timestamped,
         reproduced=None if inside is None else inside.reproduced,
         reasons=tuple(reasons),
-        details=_details(signed, content, evidence),
+        details={
+            **_facts(evidence),
+            **_details(signed, content, evidence),
+            "ades": opinion,
+            "case_check": None if inside is None else dict(inside.details),
+        },
+        problems=() if inside is None else inside.problems,
     )
 
 
@@ -118,46 +147,37 @@ def read_content(raw: bytes, signed: SignedPdf) -> ReportContent:
         return _read_content(raw, signed)
     except PdfFault:
         raise
+    except RevocationFault as fault:
+        raise PdfFault(f"The signature does not stand: {fault.cause}.") from fault
     except (PdfError, AssertionError, NotImplementedError, *MALFORMED) as error:
         raise PdfFault(f"The structure of the PDF cannot be read ({type(error).__name__}).") from error
 
 
 def _read_content(raw: bytes, signed: SignedPdf) -> ReportContent:
-    from pyhanko.pdf_utils.reader import PdfFileReader
-    from pyhanko.sign.validation.status import SignatureCoverageLevel
-
-    reader = PdfFileReader(BytesIO(raw))
-    if len(reader.embedded_signatures) != 1 or len(reader.embedded_regular_signatures) != 1:
-        raise PdfFault("The file does not carry exactly one signature.")
-    embedded = reader.embedded_regular_signatures[0]
-    if tuple(int(part) for part in embedded.byte_range) != signed.byte_range:
-        raise PdfFault("The signature that a reader sees is not the one that covers the file.")
-    if not embedded.pkcs7_content.startswith(signed.contents):
-        raise PdfFault("The signature that a reader sees is not the one that covers the file.")
-    embedded.compute_integrity_info()
-    last = reader.total_revisions == embedded.signed_revision + 1
-    if embedded.coverage != SignatureCoverageLevel.ENTIRE_FILE or not last:
-        raise PdfFault("The file was changed after it was signed.")
-    if embedded.docmdp_level is None or embedded.docmdp_level.value != _NO_CHANGES:
-        raise PdfFault("The signature is no certification that forbids changes.")
-    if str(embedded.sig_object["/SubFilter"]) != "/ETSI.CAdES.detached":
-        raise PdfFault("The signature is no PAdES signature.")
-
-    resolver = reader.get_historical_resolver(embedded.signed_revision)
-    name, specification = _only_attachment(resolver.root)
+    structure = read_structure(raw, signed)
+    name, specification = _only_attachment(structure.root)
     description = _DESCRIPTION.search(str(specification["/Desc"]))
-    declared = str(resolver.trailer_view["/Info"]["/Keywords"])
+    declared = str(structure.info["/Keywords"])
     keywords, level = dict(_KEYWORD.findall(declared)), _LEVEL.search(declared)
-    if name != ATTACHMENT or str(specification["/UF"]) != ATTACHMENT:
-        raise PdfFault("The attachment is not evidence.json.")
-    if description is None or keywords.keys() != {"evidence", "manifest"}:
+    redacted = "redacted" in keywords
+    wanted, digest = (REDACTED, keywords["redacted"]) if redacted else (ATTACHMENT, keywords.get("evidence"))
+    if name != wanted or str(specification["/UF"]) != wanted:
+        raise PdfFault(f"The attachment is not {wanted}.")
+    if description is None or digest is None or keywords.keys() - {"redacted"} != {"evidence", "manifest"}:
         raise PdfFault("The document does not declare the SHA-256 of its evidence and of its case.")
-    if description[1] != keywords["evidence"]:
+    if description[1] != digest:
         raise PdfFault("The document declares two different digests of its evidence.")
-    if level is None or (level[1] == "B-T") != (signed.signature.timestamp is not None):
-        raise PdfFault("The signature has not the level that the document declares: its time stamp was taken away.")
+    if level is None or level[1] != structure.level(signed):
+        raise PdfFault(
+            "The signature has not the level that the document declares: a time stamp was taken away, or more."
+        )
+    stamp, stamper = signed.signature.timestamp, _STAMPER.search(declared)
+    if stamper is not None and (stamp is None or stamp.signed.fingerprint != stamper[1]):
+        raise PdfFault("The time stamp comes from another authority than the document declares.")
+    if structure.embedded is not None:
+        verify_embedded(signed.signature, structure.embedded, signed.archive)
     evidence = bytes(specification["/EF"]["/F"].data)
-    return ReportContent(evidence, keywords["evidence"], keywords["manifest"])
+    return ReportContent(evidence, digest, keywords["evidence"], keywords["manifest"], level[1], redacted)
 
 
 def _only_attachment(root: Any) -> tuple[str, Any]:
@@ -181,12 +201,18 @@ def _pages_sentence(evidence: Evidence | None) -> str:
     return f"The text on the pages was not compared with the evidence; what the evidence records is: {records}."
 
 
-def _signature_sentence(signed: SignedPdf) -> str:
-    signature = signed.signature
+def _signature_sentence(signed: SignedPdf, level: str) -> str:
+    signature, archive = signed.signature, signed.archive
     text = "The signature covers the whole file and permits no change"
+    if archive is not None:
+        text = "The signature covers the whole file but the time stamp behind it, and nothing else follows"
     if signature.timestamp is not None:
         authority = subject_name(signature.timestamp.signed.signer)
         text += f"; it was time-stamped {utc(signature.timestamp.gen_time)} by {authority}"
+    if level in LEVELS.values():
+        text += "; the revocation lists in the document show that none of its certificates was revoked then"
+    if archive is not None:
+        text += f"; the whole file was time-stamped {utc(archive.gen_time)} by {subject_name(archive.signed.signer)}"
     if is_demonstration(signature.signer):
         text += ". This is a DEMONSTRATION SIGNATURE or a self-signed one: it identifies nobody"
     return f"{text}."
@@ -214,26 +240,64 @@ def _trusted(
     return all(answers) if answers else None
 
 
+def _opinion(
+    raw: bytes, signed: SignedPdf, roots: Sequence[x509.Certificate] | None, reasons: list[str]
+) -> dict[str, str | None] | None:
+    """What the standard's procedure says of an archived report under the given roots; None where it is not asked."""
+    if roots is None or signed.archive is None:
+        return None
+    from forensics.evidence.ades import validate_archived
+
+    try:
+        found = validate_archived(raw, roots)
+    except MALFORMED as error:
+        reasons.append(f"The signature could not be validated by EN 319 102-1 ({type(error).__name__}).")
+        return {"indication": "FAILED", "reason": type(error).__name__, "best_time": None}
+    if found.indication != "PASSED":
+        reasons.append(f"By EN 319 102-1 the signature is {found.indication} under your roots ({found.reason}).")
+    best = None if found.best_time is None else utc(found.best_time)
+    return {"indication": found.indication, "reason": found.reason, "best_time": best}
+
+
 def _attached(content: ReportContent, reasons: list[str]) -> tuple[bool, Evidence | None]:
     if sha256(content.evidence) != content.declared:
-        reasons.append("The attached evidence.json does not have the SHA-256 that the document declares.")
+        reasons.append(f"The attached {content.name} does not have the SHA-256 that the document declares.")
         return False, None
     try:
-        return True, Evidence.parse(content.evidence)
+        if not content.redacted:
+            return True, Evidence.parse(content.evidence)
+        copy = RedactedEvidence.parse(content.evidence)
     except CaseError as error:
         reasons.append(f"The attachment is no evidence: {error.cause}")
         return False, None
+    if copy.evidence_sha256 != content.evidence_sha256:
+        reasons.append("The attached copy is one of other evidence than the document names.")
+        return False, None
+    reasons.append(
+        "This report is redacted: answers, item scores, what the key drew and the opened share are withheld and stand "
+        "as digests. They can be compared only with the case."
+    )
+    return True, copy.evidence
 
 
 def _same_case(case: Path, content: ReportContent, reasons: list[str]) -> bool:
     folder = CaseFolder.load(case)
-    same_evidence = folder.evidence.core == content.evidence
+    expected = redact(folder.evidence).core if content.redacted else folder.evidence.core
+    same_evidence = expected == content.evidence
     same_manifest = folder.manifest_sha256 == content.manifest_sha256
     if not same_evidence:
-        reasons.append("The attached evidence.json is not the one of the case.")
+        reasons.append(f"The attached {content.name} is not the one of the case.")
     if not same_manifest:
         reasons.append("The report was made from another state of the case: its manifest differs.")
     return same_evidence and same_manifest
+
+
+def _facts(evidence: Evidence | None) -> dict[str, Any]:
+    """What the attached evidence records; nothing where it cannot be read or its claim is not in it."""
+    try:
+        return {} if evidence is None else case_facts(evidence, Claim.model_validate(evidence.claim))
+    except MALFORMED:
+        return {}
 
 
 def _details(signed: SignedPdf, content: ReportContent, evidence: Evidence | None) -> dict[str, Any]:
@@ -242,8 +306,11 @@ def _details(signed: SignedPdf, content: ReportContent, evidence: Evidence | Non
     return {
         "signer_fingerprint": signature.fingerprint,
         "signature_demonstration": is_demonstration(signature.signer),
+        "signature_level": content.level,
+        "archive_timestamp": utc(signed.archive.gen_time) if signed.archive else None,
         "signature_timestamp": utc(signature.timestamp.gen_time) if signature.timestamp else None,
-        "evidence_sha256": sha256(content.evidence),
+        "evidence_sha256": content.evidence_sha256 if content.redacted else sha256(content.evidence),
+        "redacted": content.redacted,
         "manifest_sha256": content.manifest_sha256,
         "binding": evidence.binding if evidence else None,
         "verdict": score.verdict.outcome if score else None,
@@ -261,6 +328,7 @@ def _refused(cause: str, *, must_be_trusted: bool) -> CheckResult:
         timestamped=None,
         reproduced=None,
         reasons=(cause,),
+        problems=(cause,),
     )
 
 

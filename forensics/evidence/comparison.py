@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from forensics.canonical import decimal
+
 TOLERANCE = 1e-9
 """Largest relative difference of a recomputed real number; whole numbers are compared exactly."""
 
@@ -44,9 +46,12 @@ def _pairs(name: str, ours: Any, recorded: Any, scale: float) -> Iterator[tuple[
 
 
 def _close(ours: Any, recorded: Any, scale: float) -> bool:
-    """Whether two decimal strings give the same real number; whole numbers must be equal to the digit."""
+    """Whether two decimal strings give the same real number; whole numbers must be equal to the digit.
+
+    The recorded one must be the shortest that gives its number: a number has one form only.
+    """
     mine, theirs = _real(ours), _real(recorded)
-    if mine is None or theirs is None:
+    if mine is None or theirs is None or recorded != decimal(theirs):
         return False
     return math.isclose(mine, theirs, rel_tol=TOLERANCE, abs_tol=TOLERANCE * scale)
 

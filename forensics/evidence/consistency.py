@@ -1,9 +1,8 @@
 """Whether the parts of a case say the same: evidence, claim, timestamps, transcript, custody, what is opened."""
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -25,17 +24,18 @@ from forensics.evidence.case import (
     encode_share,
     share_folder,
 )
-from forensics.evidence.chain import head, verify_chain
-from forensics.evidence.custody import CUSTODY, EVIDENCE, is_sealed, verify_custody
+from forensics.evidence.chain import CLOCKS, head, verify_chain
+from forensics.evidence.custody import CUSTODY, EVIDENCE, is_sealed, signed_entries, verify_custody
 from forensics.evidence.exchanges import LOCAL_KINDS, find_gaps, ordered_rows, told_facts
 from forensics.evidence.journal import FORMAT as TRANSCRIPT_FORMAT
-from forensics.evidence.schema import AssetRecord, Dated, Evidence, IdentityRecord, TokenRecord
+from forensics.evidence.models import find_odd_answers, find_odd_identities, find_odd_models
+from forensics.evidence.schema import AssetRecord, Dated, Evidence, TokenRecord
 from forensics.evidence.selection import find_odd_choices
+from forensics.evidence.supersede import superseded_files
 from forensics.keys.asset import Asset
 from forensics.keys.claim import Claim
 from forensics.keys.opening import verify_tokens
 from forensics.keys.timestamp import Token, verify_token
-from forensics.rules import marks_service
 
 MALFORMED = (
     ForensicsError,
@@ -48,11 +48,6 @@ MALFORMED = (
     MemoryError,
 )
 """What reading a hostile file may raise; turned into a sentence at one place, never into a traceback."""
-
-CLOCKS = timedelta(minutes=1)
-
-FILE_KINDS = frozenset({"folder", "onnx"})
-"""Kinds of models that are known by their files; only these may be named by a claim."""
 
 
 @dataclass(frozen=True)
@@ -106,8 +101,10 @@ def _inventory(parts: Parts) -> Iterator[str]:
         needed |= {ASSET} | ({ASSET_TOKEN} if evidence.asset.token is not None else set())
     if evidence.transcript_token is not None:
         needed.add(TRANSCRIPT_TOKEN)
-    if is_sealed(parts.files.get(CUSTODY, b"")):
+    log = parts.files.get(CUSTODY, b"")
+    if is_sealed(log):
         needed.add(SIGNATURE)
+    needed |= signed_entries(log).keys() | superseded_files(log)
     if share is not None:
         folder = share_folder(share.index)
         needed |= {RECOMPUTE, f"{folder}share.json"}
@@ -195,71 +192,6 @@ def _plan(parts: Parts) -> Iterator[str]:
 
 def _passes(parts: Parts) -> Iterator[str]:
     yield from find_odd_choices(parts.evidence, parts.transcript)
-
-
-def _models(parts: Parts) -> Iterator[str]:
-    """The models whose answers enter a score are those that the claim names."""
-    evidence, score = parts.evidence, parts.evidence.score
-    named = {each.role: each.digest for each in parts.claim.references}
-    given = [(each.role, each.identity.digest) for each in evidence.references]
-    if score is not None and sorted(given) != sorted(named.items()):
-        yield "The reference models in evidence.json are not those that the claim names."
-    if any(each.identity.kind not in FILE_KINDS for each in evidence.references):
-        yield "A model that the claim names was not asked itself, from its files."
-    if score is None:
-        return
-    for control in score.controls:
-        marked = evidence.asset.digest if evidence.asset is not None else None
-        recorded = marked is not None if marks_service(parts.claim) else control.identity.digest == marked
-        if control.role == "positive" and not recorded:
-            yield "The positive control is not the marked model that the owner recorded."
-        if control.role == "predecessor" and control.identity.digest not in named.values():
-            yield "The predecessor is none of the models that the claim names."
-    if score.measurement.n != parts.claim.rule.n:
-        yield "The measurement is over another number of units than the claim fixed."
-    disclosed = [field is not None for field in (score.measurement.items, score.measurement.target)]
-    if disclosed != [evidence.share is not None] * 2:
-        yield "Item scores and what the key drew are disclosed without an opened share, or missing with one."
-
-
-def _identities(parts: Parts) -> Iterator[str]:
-    """The digest of a model that lay on a disk is that of its list of files."""
-    evidence, score = parts.evidence, parts.evidence.score
-    models = [("the suspect", evidence.suspect)]
-    models += [(f"the {each.role}", each.identity) for each in evidence.references]
-    if score is not None:
-        models += [(f"control {place} ({each.role})", each.identity) for place, each in enumerate(score.controls)]
-    for name, identity in models:
-        if _of_files(identity) and (not identity.files or manifest_digest(identity) != identity.digest):
-            yield f"The digest of {name} is not that of its list of files."
-
-
-def manifest_digest(identity: IdentityRecord) -> str:
-    """Returns SHA-256 of the canonical list of (path, digest, size) of a model folder's files, by path."""
-    return sha256(canonical_json([[path, digest, size] for path, (digest, size) in sorted(identity.files.items())]))
-
-
-def _of_files(identity: IdentityRecord) -> bool:
-    """Whether a model was asked as files on a disk: a folder, an ONNX file, or the record of one."""
-    kind = identity.kind if identity.kind != "replay" else identity.facts.get("replayed from", "folder")
-    return kind in ("folder", "onnx")
-
-
-def _named_answers(parts: Parts) -> Iterator[str]:
-    """The answers of the models that the claim names were fixed in the transcript before anything was scored."""
-    evidence = parts.evidence
-    if evidence.score is None:
-        return
-    told = [each for each in parts.transcript if each.get("event") == "reference"]
-    fixed = Counter((each["role"], each["identity"], each["answers"]) for each in told)
-    used = Counter(
-        (each.role, each.identity.digest, sha256(canonical_json(each.answers.model_dump(mode="json"))))
-        for each in evidence.references
-    )
-    for role, _, _ in sorted((used - fixed).elements()):
-        yield f"The answers of the claim's {role} are not in the transcript."
-    for role, _, _ in sorted((fixed - used).elements()):
-        yield f"The transcript fixes answers of the claim's {role} that evidence.json does not hold."
 
 
 def release_date(asset: AssetRecord | None) -> Dated:
@@ -389,9 +321,9 @@ _CHECKS = (
     _transcript,
     _plan,
     _passes,
-    _models,
-    _identities,
-    _named_answers,
+    find_odd_models,
+    find_odd_identities,
+    find_odd_answers,
     _release,
     _order,
     _share,

@@ -258,6 +258,16 @@ def _find_odd_tokens(entries: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             verify_token(base64.b64decode(entry["token"], validate=True), bytes.fromhex(entry["head"]))
 
 
+def _find_odd_counts(entries: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yields a sentence for each line that counts other answers than the lines before it hold."""
+    recorded = 0
+    for line, entry in enumerate(entries, 1):
+        if entry.get("event") == "batch":
+            recorded += len(entry["rows"])
+        elif entry.get("event") in ("resume", "end") and entry["answered"] != recorded:
+            yield f"Line {line} of the transcript does not count the answers before it: there are {recorded}."
+
+
 def _find_constancy(entries: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Yields a sentence where a finished run does not tell what became of asking the first batch again."""
     told = [entry for entry in entries if entry.get("event") == "constancy"]
@@ -268,12 +278,13 @@ def _find_constancy(entries: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def find_gaps(entries: Sequence[Mapping[str, Any]], *, remote: bool) -> Iterator[str]:
-    """Yields a sentence for each batch that does not follow from what was sent and received, and each odd timestamp.
+    """Yields a sentence for each batch that does not follow from what was sent and received, odd timestamp or count.
 
     Args:
         remote: the suspect was asked over a network; a local one answers in the order of the plan.
     """
     yield from _find_odd_tokens(entries)
+    yield from _find_odd_counts(entries)
     if not remote:
         places = [entry["first"] for entry in entries if entry.get("event") == "batch"]
         if places != sorted(places):

@@ -14,8 +14,20 @@ _SEALED = """
 """
 
 
-def render_instructions(evidence: Evidence) -> bytes:
-    """Returns the text for a case; it depends on whether a share is opened and on nothing else but names."""
+_SIGNED_ENTRIES = """   An entry with a "signer" is signed; the file has its "seq" in the name. For "seq":3, line 4:
+
+     sed -n 4p data/custody.jsonl | openssl cms -verify -cades -binary -inform DER -in data/custody/0003.p7s \\
+       -content /dev/stdin -CAfile ROOT.pem -purpose any -out /dev/null
+"""
+
+
+def render_instructions(evidence: Evidence, *, signed_entries: bool = False) -> bytes:
+    """Returns the text for a case.
+
+    Args:
+        evidence: only whether a share is opened counts.
+        signed_entries: whether the custody log has any.
+    """
     steps = _OPENED if evidence.share is not None else _SEALED
     return f"""How to verify this case without the tool that made it
 
@@ -51,6 +63,6 @@ Run the commands in the folder that holds bagit.txt.
      tail -n 1 data/transcript.jsonl | sha256sum
 
 5. The custody log data/custody.jsonl is chained in the same way: who did what, when, and to which file.
-{steps}
+{_SIGNED_ENTRIES if signed_entries else ""}{steps}
 What this shows: the numbers follow from the recorded answers. It does not show that the suspect gave them.
 """.encode()

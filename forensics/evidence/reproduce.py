@@ -235,6 +235,9 @@ def _compare_bits(comparison: Comparison, claim: Claim, evidence: Evidence) -> N
         return
     recorded, rule = evidence.score.measurement, claim.rule
     matched, n = recorded.matched, recorded.n
+    left_open = float(recorded.context.get("left open", "0"))
+    if not 0 <= left_open <= n - matched or not left_open.is_integer():
+        raise CaseError("The recorded number of open bits makes no sense.", "Ask for the case as it was written.")
     exact, (low, high) = binomial_test(matched, n), clopper_pearson(matched, n, 0.95)
     effect = recorded.effect
     for name, ours, theirs in (
@@ -244,7 +247,7 @@ def _compare_bits(comparison: Comparison, claim: Claim, evidence: Evidence) -> N
         ("effect value", matched / n, effect.value),
         ("effect low", low, effect.low),
         ("effect high", high, effect.high),
-        ("effect upper_99", upper_limit(matched, n, 0.99), effect.upper_99),
+        ("effect upper_99", upper_limit(matched + int(left_open), n, 0.99), effect.upper_99),
         ("effect chance", 0.5, effect.chance),
         ("bayes_factor_log10", bayes_factor_binomial(matched, n, 0.5), recorded.bayes_factor_log10),
         ("power", power_binomial(n, float(rule.minimum_effect), float(rule.alpha), 0.5), recorded.power),

@@ -144,12 +144,22 @@ class VerdictRecord(Frozen):
     examinations: int
 
 
-class ControlRecord(Frozen):
+class OriginRecord(Frozen):
+    """Where a control comes from, as it was stated at scoring: source, date, who vouches; null where it was not."""
+
+    source: str | None
+    date: str | None
+    vouched_by: str | None
+
+
+class ControlRecord(Sparse):
     """A model of known provenance, scored by the deciding statistic.
 
     `role` is `positive` (the owner's marked model), `predecessor` (its unmarked predecessor) or `reference`
-    (an independent model of gate G3).
+    (an independent model of gate G3). `origin` is absent in cases from before it was recorded.
     """
+
+    absent = frozenset({"origin"})
 
     role: Literal["positive", "predecessor", "reference"]
     identity: IdentityRecord
@@ -159,6 +169,12 @@ class ControlRecord(Frozen):
     p_value: str
     effect: str
     answers: AnswersRecord
+    origin: OriginRecord | None = None
+
+    @property
+    def documented(self) -> bool:
+        """Whether its provenance is documented; records that know no origin count as they did when they were made."""
+        return self.origin is None or None not in (self.origin.source, self.origin.date, self.origin.vouched_by)
 
 
 class TokenRecord(Frozen):

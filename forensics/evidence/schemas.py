@@ -1,4 +1,4 @@
-"""The published JSON Schemas of `evidence.json` and `claim.json`, generated from the models that parse them.
+"""The published JSON Schemas of the records in cases and reports, generated from the models that parse them.
 
 Run `python -m forensics.evidence.schemas docs/schema` after a model has changed.
 """
@@ -9,11 +9,18 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from forensics.evidence.redaction import RedactedEvidence
 from forensics.evidence.schema import Evidence
+from forensics.evidence.supersede import SupersedesRecord
 from forensics.keys.claim import Claim
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
-_MODELS: dict[str, type[BaseModel]] = {"evidence.schema.json": Evidence, "claim.schema.json": Claim}
+_MODELS: dict[str, type[BaseModel]] = {
+    "evidence.schema.json": Evidence,
+    "claim.schema.json": Claim,
+    "evidence.redacted.schema.json": RedactedEvidence,
+    "supersedes.schema.json": SupersedesRecord,
+}
 
 
 def render_schemas() -> dict[str, bytes]:

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 
 from forensics.errors import CheckFailed
-from forensics.keys.cms import SignedData, read_cms
+from forensics.keys.cms import SignedData, TimestampToken, read_cms
 from forensics.keys.der import unpad
 
 LARGEST = 256 << 20
@@ -33,11 +33,18 @@ class SignedPdf:
         signature: the verified CMS; nothing is said about trust.
         byte_range: offset and length of the parts before and after the signature's value.
         contents: the CMS as it stands in the file, without padding.
+        archive: the timestamp over the whole file, where one follows the signed part; see `archive.read_report_file`.
     """
 
     signature: SignedData
     byte_range: tuple[int, int, int, int]
     contents: bytes
+    archive: TimestampToken | None = None
+
+    @property
+    def end(self) -> int:
+        """Length of the part that the signature covers, from the file's first byte."""
+        return self.byte_range[2] + self.byte_range[3]
 
 
 def read_signed_pdf(raw: bytes) -> SignedPdf:
@@ -58,21 +65,12 @@ def read_signed_pdf(raw: bytes) -> SignedPdf:
         raise PdfFault("The file carries no signature.")
     if raw.count(b"/ByteRange") != 1:
         raise PdfFault("The file carries more than one signature.")
-    match = _RANGE.search(raw)
-    if match is None:
-        raise PdfFault("The range of bytes under the signature is not in canonical form.")
-    first, second, length = (int(part) for part in match.groups())
-    if second + length != len(raw) or not match.end() <= len(raw):
+    first, second, length = find_range(raw)[1:]
+    if second + length != len(raw):
         raise PdfFault("The signature does not cover the whole file.")
-    if not 0 < first < second or raw[first : first + 1] != b"<" or raw[second - 1 : second] != b">":
+    if not 0 < first < second or not raw[:first].endswith(b"/Contents "):
         raise PdfFault("The signature does not cover everything but its own value.")
-    digits = raw[first + 1 : second - 1]
-    if len(digits) % 2 or not _HEX.fullmatch(digits) or not raw[:first].endswith(b"/Contents "):
-        raise PdfFault("The signature's value is not in canonical form.")
-    try:
-        contents = unpad(bytes.fromhex(digits.decode("ascii")))
-    except ValueError as error:
-        raise PdfFault(f"The signature's value is not in canonical form: {error}.") from error
+    contents = read_value(raw[first:second])
 
     def digest(name: str) -> bytes:
         found = hashlib.new(name, raw[:first])
@@ -80,3 +78,31 @@ def read_signed_pdf(raw: bytes) -> SignedPdf:
         return found.digest()
 
     return SignedPdf(read_cms(contents, detached_digest=digest), (0, first, second, length), contents)
+
+
+def find_range(raw: bytes) -> tuple[int, int, int, int]:
+    """Returns offsets and lengths of the parts under the first signature of a file.
+
+    Raises:
+        PdfFault: they are not in canonical form.
+    """
+    match = _RANGE.search(raw)
+    if match is None:
+        raise PdfFault("The range of bytes under the signature is not in canonical form.")
+    first, second, length = (int(part) for part in match.groups())
+    return 0, first, second, length
+
+
+def read_value(field: bytes) -> bytes:
+    """Returns the DER value in a signature's field: angle brackets, upper-case hexadecimal digits, zeros behind it.
+
+    Raises:
+        PdfFault: it has another form.
+    """
+    digits = field[1:-1]
+    if field[:1] != b"<" or field[-1:] != b">" or len(digits) % 2 or not _HEX.fullmatch(digits):
+        raise PdfFault("The signature's value is not in canonical form.")
+    try:
+        return unpad(bytes.fromhex(digits.decode("ascii")))
+    except ValueError as error:
+        raise PdfFault(f"The signature's value is not in canonical form: {error}.") from error

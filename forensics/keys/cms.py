@@ -31,7 +31,7 @@ from forensics.keys.chain import (
     trusted_by,
     verifiable_chain,
 )
-from forensics.keys.der import SET, tlv
+from forensics.keys.der import SEQUENCE, SET, inside, split, tlv
 from forensics.keys.form import DATA, DIGEST_OIDS, SIGNED_DATA, TIMESTAMP_TOKEN, TST_INFO, algorithms, encode
 from forensics.keys.signed import CmsError, DigestOf, SignedData, TimestampToken
 
@@ -189,7 +189,7 @@ def _parse(der: bytes) -> _Parts:
         hash_name=hash_name,
         attributes=_attributes(signer_info["signed_attrs"]),
         attributes_body=signer_info["signed_attrs"].contents,
-        embedded=[choice.chosen.dump() for choice in signed["certificates"] if choice.name == "certificate"],
+        embedded=[raw for raw in split(signed["certificates"].contents) if raw[0] == SEQUENCE],
         signature=signer_info["signature"].native,
         unsigned=signer_info["unsigned_attrs"],
     )
@@ -309,8 +309,8 @@ def _token(field: Any) -> bytes | None:
         return None
     known = len(field) == 1 and field[0]["type"].dotted == TIMESTAMP_TOKEN and len(field[0]["values"]) == 1
     _require(known, "it has an unsigned attribute that is not a single signature timestamp")
-    token: bytes = field[0]["values"][0].dump()
-    return token
+    _, values = split(inside(field.contents))
+    return inside(values)
 
 
 def _signing_time(attributes: Mapping[str, Any]) -> datetime | None:

@@ -1,6 +1,6 @@
 """DER written byte by byte, so that a parsed structure can be rebuilt and compared."""
 
-from asn1crypto import core
+from asn1crypto import core, parser
 
 SEQUENCE, SET, INTEGER, BIT_STRING, OCTET_STRING = 0x30, 0x31, 0x02, 0x03, 0x04
 CONTEXT_0, CONTEXT_1 = 0xA0, 0xA1
@@ -25,6 +25,33 @@ def oid(dotted: str) -> bytes:
 def algorithm(dotted: str, *, null: bool) -> bytes:
     """Returns an AlgorithmIdentifier whose parameters are NULL or absent."""
     return tlv(SEQUENCE, oid(dotted), NULL if null else b"")
+
+
+def inside(encoded: bytes) -> bytes:
+    """Returns the content of one DER value, as it stands there.
+
+    Not by `dump()` of a parsed value: asn1crypto takes a length that ends in 0x80 for an indefinite one, encodes such
+    a value anew and sorts what it calls a set.
+
+    Raises:
+        ValueError: the bytes are not exactly one value.
+    """
+    content: bytes = parser.parse(encoded, strict=True)[4]
+    return content
+
+
+def split(encoded: bytes) -> list[bytes]:
+    """Returns DER values that stand one behind the other, each as it stands there.
+
+    Raises:
+        ValueError: the last one is cut off.
+    """
+    found = []
+    while encoded:
+        length = parser.peek(encoded)
+        found.append(encoded[:length])
+        encoded = encoded[length:]
+    return found
 
 
 def unpad(data: bytes) -> bytes:

@@ -1,7 +1,7 @@
 """The key folder: the encrypted secret beside the public claim, its timestamps, and what happened under it.
 
 Files: `key.age` (seeds, salts), `pool.age` (the pools), `claim.json`, `claim.tst` and `claim.2.tst`, after embedding
-`asset.json` and `asset.tst`, `paths.json` and `examinations.jsonl`.
+`asset.json` and `asset.tst`, `paths.json`, `examinations.jsonl` and `openings.jsonl`.
 """
 
 import hashlib
@@ -18,7 +18,19 @@ from forensics.keys.claim import Binding, Claim, ReferenceCommitment, Rule
 from forensics.keys.cms import CmsError
 from forensics.keys.creation import Targets, draft_key, stamp_verified
 from forensics.keys.derive import ProbeKey, ScoreKey, generator_digest, master_secret, split
-from forensics.keys.examinations import Examination, append_log, count_examinations, read_log
+from forensics.keys.examinations import (
+    Examination,
+    Opening,
+    ShareState,
+    append_log,
+    append_opening,
+    choose_share,
+    count_examinations,
+    no_share,
+    read_log,
+    read_openings,
+    share_states,
+)
 from forensics.keys.opening import ClaimError, salt_of, verify_tokens
 from forensics.keys.shares import Share, leaf, merkle_proof, merkle_root
 from forensics.keys.storage import create_folder, locked, read_file, refuse_overwrite, replace_file
@@ -244,6 +256,31 @@ class KeyFolder:
         """Logs that a transcript was scored and returns how many different ones were; see `append_log`."""
         return append_log(self.path, moment=moment, case=case, suspect=suspect, transcript=transcript, share=share)
 
+    @property
+    def openings(self) -> tuple[Opening, ...]:
+        """The log of disclosures, each of which spends its share."""
+        return read_openings(self.path)
+
+    def log_opening(self, *, moment: datetime, case: str, transcript: str, share: int) -> None:
+        """Logs that a case is about to disclose a share; see `append_opening`."""
+        append_opening(self.path, moment=moment, case=case, transcript=transcript, share=share)
+
+    @property
+    def shares(self) -> tuple[ShareState, ...]:
+        """Which share was examined with and opened in which cases."""
+        return share_states(self.examinations, self.openings, self.claim.shares.count)
+
+    def choose_share(self, wanted: int | None, *, spent: bool = False) -> int:
+        """Returns the share to ask with next: the first unspent one, unless another is wanted.
+
+        Args:
+            spent: whether a wanted share may be one that was opened.
+
+        Raises:
+            KeyFolderError: there is no such share, it is not its turn, or it is spent.
+        """
+        return choose_share(self.shares, self.examinations, wanted, spent=spent)
+
 
 @dataclass(frozen=True)
 class UnlockedKey:
@@ -306,7 +343,7 @@ class UnlockedKey:
 
     def _index(self, share: int) -> int:
         if not 0 <= share < len(self.shares):
-            raise KeyFolderError(f"The key has no share {share}.", f"It has {len(self.shares)}, counted from 0.")
+            raise no_share(share, len(self.shares))
         return share
 
 
@@ -330,6 +367,15 @@ def show(key: KeyFolder) -> dict[str, Any]:
         "examinations_allowed": rule.examinations,
         "examinations": count_examinations(key.examinations),
         "shares": claim.shares.count,
+        "share_states": [
+            {
+                "share": state.share,
+                "spent": state.spent,
+                "opened_in": list(state.opened_in),
+                "examined_in": list(state.examined_in),
+            }
+            for state in key.shares
+        ],
         "pools": [pool.count for pool in claim.pools],
         "references": [reference.role for reference in claim.references],
         "asset": asset.digest if asset else None,

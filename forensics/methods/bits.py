@@ -36,8 +36,9 @@ def measure_bits(spec: MethodSpec, bits: IntArray, reading: Reading, rule: Param
     exact = binomial_test(matched, n)
     low, high = clopper_pearson(matched, n, 0.95)
     # A bit that the answers leave open is a miss; but whoever leaves it open must not seem clear of the mark.
-    most = matched + int((np.abs(scores) <= TIE).sum())
-    effect = Effect("share of payload bits that match", matched / n, low, high, upper_limit(most, n, 0.99), 0.5)
+    left_open = int((np.abs(scores) <= TIE).sum())
+    upper = upper_limit(matched + left_open, n, 0.99)
+    effect = Effect("share of payload bits that match", matched / n, low, high, upper, 0.5)
     raw = reading.notes.get("raw", scores)
     extracted = (raw >= 0).astype(np.int64)
     return Measurement(
@@ -57,7 +58,7 @@ def measure_bits(spec: MethodSpec, bits: IntArray, reading: Reading, rule: Param
         items=tuple(scores.tolist()),
         target=tuple(bits.tolist()),
         published=_published(extracted, bits),
-        context={"raw_matched": float((extracted == bits).sum())},
+        context={"raw_matched": float((extracted == bits).sum())} | ({"left open": left_open} if left_open else {}),
     )
 
 

@@ -61,7 +61,7 @@ class MethodSpec:
     references: tuple[str, ...] = ()
     optional_references: tuple[str, ...] = ()
     options: tuple[Option, ...] = ()
-    pool: Literal["labelled images", "words", "phrases", "patterns"] = "labelled images"
+    pool: Literal["labelled images", "words", "phrases", "patterns", "passages"] = "labelled images"
 
     @property
     def two_sided(self) -> bool:

@@ -62,7 +62,7 @@ def measure_subset(spec: MethodSpec, chosen: IntArray, reading: Reading, rule: P
         gone = n  # answers that are all alike exclude no effect: nothing was measured
     exact, total = subset_test(ranks, chosen, two_sided=spec.two_sided), int(ranks[drawn].sum())
     effect = effect_of_rank_sum(total, n, k, gone, two_sided=spec.two_sided)
-    context = {"chosen": float(k), "missing": float(reading.missing.sum())}
+    context = {"chosen": float(k), "missing": float(gone)}
     if (plain := reading.notes.get("uncalibrated")) is not None:
         context["uncalibrated AUC"] = auc(plain, chosen).value
     downwards = spec.two_sided and total < _mirrored(total, n, k)

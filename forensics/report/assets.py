@@ -8,10 +8,12 @@ from io import BytesIO
 from pathlib import Path
 
 from jinja2 import BaseLoader, Environment, StrictUndefined, TemplateNotFound
+from markupsafe import Markup
 
 from forensics.errors import StorageError
+from forensics.wording import ENGLISH, Wording, capital
 
-_NAME = re.compile(r"([A-Za-z0-9_-]+/)?[A-Za-z0-9_-]+(\.[a-z0-9]+)+")
+_NAME = re.compile(r"([A-Za-z0-9_-]+/){0,3}[A-Za-z0-9_-]+(\.[a-z0-9]+)+")
 
 FONTS = {
     "serif": "DejaVuSerifCondensed.ttf",
@@ -79,8 +81,25 @@ class _Loader(BaseLoader):
 
 
 @cache
-def environment() -> Environment:
-    """Returns the Jinja environment: escapes everything, and an undefined name is an error."""
-    return Environment(
+def environment(say: Wording = ENGLISH) -> Environment:
+    """Returns the Jinja environment of a language: escapes everything, and an undefined name is an error.
+
+    Templates mark text by `{% trans %}` and `_()`; a translation is safe markup, what fills its places is escaped.
+    """
+    made = Environment(
         loader=_Loader(), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    # Set before the extension comes, which would set it to false: places are filled by the two functions below, which
+    # know the forms of nouns, and not by Jinja.
+    made.extend(newstyle_gettext=True)
+    made.add_extension("jinja2.ext.i18n")
+
+    def gettext(message: str, /, **values: object) -> str:
+        return say.filled(Markup(say.translated(message)), values)  # noqa: S704
+
+    def ngettext(one: str, many: str, count: int, /, **values: object) -> str:
+        return say.filled(Markup(say.translated_plural(one, many, count)), {"count": count, **values})  # noqa: S704
+
+    made.filters["first_capital"] = capital
+    made.globals.update(gettext=gettext, ngettext=ngettext, say=say)
+    return made

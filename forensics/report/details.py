@@ -137,7 +137,7 @@ class ValidationTable(_Table):
 class Details(_Table):
     """The whole of `case.toml`; everything is optional, `REQUIRED` decides between draft and final."""
 
-    language: Literal["en"] = "en"
+    language: Literal["en", "de", "fr"] = "en"
     report: ReportTable = ReportTable()
     court: CourtTable = CourtTable()
     parties: PartiesTable = PartiesTable()

@@ -13,8 +13,9 @@ from fractions import Fraction
 from itertools import accumulate, pairwise
 
 from forensics.report.assets import environment
+from forensics.report.language import ENGLISH, Language
 from forensics.report.tables import Event, Table
-from forensics.report.text import integer, moment, number
+from forensics.report.text import integer
 
 WIDTH = 664
 """Width of every figure in its own units: a quarter of a millimetre each."""
@@ -51,7 +52,7 @@ def signed_scores(items: Sequence[str], target: Sequence[int]) -> tuple[float, .
     return tuple(float(score) * (2 * bit - 1) for score, bit in zip(items, target, strict=False))
 
 
-def draw_bits(items: Sequence[str], target: Sequence[int]) -> Figure:
+def draw_bits(items: Sequence[str], target: Sequence[int], say: Language = ENGLISH) -> Figure:
     """Draws payload above extracted bits, with every disagreement marked.
 
     Args:
@@ -75,6 +76,7 @@ def draw_bits(items: Sequence[str], target: Sequence[int]) -> Figure:
     agreed = len(target) - len(wrong)
     svg = _draw(
         "bits.svg.j2",
+        say,
         height=height,
         cells=cells,
         cell=f"{cell:.1f}",
@@ -82,23 +84,29 @@ def draw_bits(items: Sequence[str], target: Sequence[int]) -> Figure:
         middle=f"{cell / 2 - 1.0:.1f}",
         labels=[{"y": row * 44 + 18, "text": str(row * columns + 1)} for row in range(rows)],
     )
-    listed = ", ".join(map(str, wrong)) if wrong else "none"
+    listed = ", ".join(map(str, wrong)) if wrong else say("none")
     return Figure(
         name="bits.svg",
         svg=svg,
         height=height,
-        alt=f"Grid of {len(target)} payload bits above the bits extracted from the answers; {agreed} agree, "
-        f"{len(wrong)} do not.",
-        caption="Payload bits (upper squares) and the bits extracted from the suspect’s answers (lower squares), in "
-        "reading order. Dark is 1, white is 0; a cross marks a disagreement, a dash a bit that could not be read.",
+        alt=say(
+            "Grid of %(n)s payload bits above the bits extracted from the answers; %(agreed)s agree, %(wrong)s do not.",
+            n=len(target),
+            agreed=agreed,
+            wrong=len(wrong),
+        ),
+        caption=say(
+            "Payload bits (upper squares) and the bits extracted from the suspect’s answers (lower squares), in "
+            "reading order. Dark is 1, white is 0; a cross marks a disagreement, a dash a bit that could not be read."
+        ),
         table=Table(
-            ("Bits", "Agree", "Disagree", "Positions that disagree"),
+            (say("Bits"), say("Agree"), say("Disagree"), say("Positions that disagree")),
             ((integer(len(target)), integer(agreed), integer(len(wrong)), listed),),
         ),
     )
 
 
-def draw_scores(items: Sequence[str], target: Sequence[int]) -> Figure:
+def draw_scores(items: Sequence[str], target: Sequence[int], say: Language = ENGLISH) -> Figure:
     """Draws the distribution of the item scores, signed by the payload, as a histogram over a strip of all items."""
     scores = signed_scores(items, target)
     reach = max((abs(score) for score in scores), default=0.0) or 1.0
@@ -125,29 +133,40 @@ def draw_scores(items: Sequence[str], target: Sequence[int]) -> Figure:
     ticks = [f"{middle + score / reach * _BINS * step:.1f}" for score in scores]
     svg = _draw(
         "scores.svg.j2",
+        say,
         height=top + PLOT_HEIGHT + 74,
         base=top + PLOT_HEIGHT,
         bars=bars,
         ticks=ticks,
         middle=f"{middle:.1f}",
         axis=[
-            {"x": f"{middle + part * _BINS * step:.1f}", "text": number(repr(reach * part), 2)}
+            {"x": f"{middle + part * _BINS * step:.1f}", "text": say.number(repr(reach * part), 2)}
             for part in (-1.0, -0.5, 0.0, 0.5, 1.0)
         ],
     )
     edges = [reach * (index - 4) / 4 for index in range(9)]
     merged = [sum(counts[index * 3 : index * 3 + 3]) for index in range(8)]
-    ranges = tuple(f"{number(repr(low), 2)} to {number(repr(high), 2)}" for low, high in pairwise(edges))
+    ranges = tuple(
+        say("%(low)s to %(high)s", low=say.number(repr(low), 2), high=say.number(repr(high), 2))
+        for low, high in pairwise(edges)
+    )
     agreed = sum(score > TIE for score in scores)
     return Figure(
         name="scores.svg",
         svg=svg,
         height=top + PLOT_HEIGHT + 74,
-        alt=f"Histogram of {len(scores)} item scores signed by the payload: {agreed} lie right of zero (agree), "
-        f"{len(scores) - agreed} do not.",
-        caption="Item scores, each signed by its payload bit; one tick a bit below the bars. To the right of zero the "
-        "extracted bit agrees with the payload. Without the payload in the model both sides are equally likely.",
-        table=Table(("Signed score", *ranges), (("Bits", *(integer(count) for count in merged)),)),
+        alt=say(
+            "Histogram of %(n)s item scores signed by the payload: %(agreed)s lie right of zero (agree), %(wrong)s do "
+            "not.",
+            n=len(scores),
+            agreed=agreed,
+            wrong=len(scores) - agreed,
+        ),
+        caption=say(
+            "Item scores, each signed by its payload bit; one tick a bit below the bars. To the right of zero the "
+            "extracted bit agrees with the payload. Without the payload in the model both sides are equally likely."
+        ),
+        table=Table((say("Signed score"), *ranges), ((say("Bits"), *(integer(count) for count in merged)),)),
     )
 
 
@@ -175,7 +194,7 @@ def needed_count(null: Sequence[Fraction], limit: Fraction) -> int | None:
     return next((count for count, tail in enumerate(tails) if tail <= limit), None)
 
 
-def draw_null(n: int, chance: str, observed: int, p_value: str, limit: Fraction) -> Figure:
+def draw_null(n: int, chance: str, observed: int, p_value: str, limit: Fraction, say: Language = ENGLISH) -> Figure:
     """Draws what chance alone would give for the count, with the observed count and the count that gate G2 needs.
 
     Args:
@@ -215,35 +234,52 @@ def draw_null(n: int, chance: str, observed: int, p_value: str, limit: Fraction)
     ticks = sorted({round(n * part / 8) for part in range(9)})
     svg = _draw(
         "null.svg.j2",
+        say,
         height=top + PLOT_HEIGHT + 44,
         base=top + PLOT_HEIGHT,
         top=top,
         left=left,
         right=WIDTH - left,
         bars=bars,
-        observed=mark(observed, f"observed: {observed}", 12),
-        needed=[] if needed is None else [mark(needed, f"needed: {needed}", 32)],
+        observed=mark(observed, say("observed: %(value)s", value=observed), 12),
+        needed=[] if needed is None else [mark(needed, say("needed: %(value)s", value=needed), 32)],
         axis=[{"x": f"{left + (count + 0.5) * step:.1f}", "text": str(count)} for count in ticks],
         beside=f"{edge - 8:.1f}" if edge > _LABEL_ROOM else "",
-        label="number of payload bits that agree",
+        label=say("number of payload bits that agree"),
     )
-    rows = [(integer(expected), "expected by chance", number(repr(float(tails[expected]))))]
+    rows = [(integer(expected), say("expected by chance"), say.number(repr(float(tails[expected]))))]
     if needed is not None:
-        rows.append((integer(needed), "smallest count that passes gate G2", number(scientific(tails[needed]))))
-    rows.append((integer(observed), "observed in this examination", number(p_value)))
+        smallest = say("smallest count that passes gate G2")
+        rows.append((integer(needed), smallest, say.number(scientific(tails[needed]))))
+    rows.append((integer(observed), say("observed in this examination"), say.number(p_value)))
+    places = {"n": n, "expected": expected, "observed": observed, "needed": needed}
     return Figure(
         name="null.svg",
         svg=svg,
         height=top + PLOT_HEIGHT + 44,
-        alt=f"Bars: probability of each number of agreements out of {n} by chance, centred on {expected}. "
-        f"The observed number is {observed}" + (f"; {needed} are needed." if needed is not None else "."),
-        caption=f"How many of {integer(n)} payload bits would agree by chance (bars), the smallest number that passes "
-        "gate G2 (dashed line), and the number observed (solid line).",
-        table=Table(("Bits that agree", "Meaning", "Probability of at least as many by chance"), tuple(rows)),
+        alt=say(
+            "Bars: probability of each number of agreements out of %(n)s by chance, centred on %(expected)s. The "
+            "observed number is %(observed)s.",
+            **places,
+        )
+        if needed is None
+        else say(
+            "Bars: probability of each number of agreements out of %(n)s by chance, centred on %(expected)s. The "
+            "observed number is %(observed)s; %(needed)s are needed.",
+            **places,
+        ),
+        caption=say(
+            "How many of %(n)s payload bits would agree by chance (bars), the smallest number that passes gate G2 "
+            "(dashed line), and the number observed (solid line).",
+            n=integer(n),
+        ),
+        table=Table(
+            (say("Bits that agree"), say("Meaning"), say("Probability of at least as many by chance")), tuple(rows)
+        ),
     )
 
 
-def draw_timeline(events: Sequence[Event]) -> Figure:
+def draw_timeline(events: Sequence[Event], say: Language = ENGLISH) -> Figure:
     """Draws the known dates in order, evenly spaced, those that gate G1 compares as full dots."""
     known = sorted(
         (event for event in events if event.value is not None), key=lambda event: _instant(event.value or "")
@@ -251,7 +287,7 @@ def draw_timeline(events: Sequence[Event]) -> Figure:
     space = (WIDTH - 40) / max(len(known), 1)
     marks = []
     for index, event in enumerate(known):
-        day, _, clock = moment(event.value or "").partition(", ")
+        day, _, clock = say.moment(event.value or "").partition(", ")
         lines = [*_wrap(event.label, 19), day, clock]
         marks.append(
             {
@@ -263,21 +299,22 @@ def draw_timeline(events: Sequence[Event]) -> Figure:
             }
         )
     rows = tuple(
-        (event.label, moment(event.value) if event.value else "unknown", event.source)
+        (event.label, say.moment(event.value) if event.value else say("unknown"), event.source)
         for event in (*known, *(event for event in events if event.value is None))
     )
+    dated = [say("%(event)s: %(date)s", event=event.label, date=say.moment(event.value or "")) for event in known]
     return Figure(
         name="timeline.svg",
-        svg=_draw("timeline.svg.j2", height=170, marks=marks),
+        svg=_draw("timeline.svg.j2", say, height=170, marks=marks),
         height=170,
-        alt="Timeline: " + "; ".join(f"{event.label}: {moment(event.value or '')}" for event in known) + ".",
-        caption="The dates of this case in order; spacing is not to scale. Gate G1 compares the full dots.",
-        table=Table(("Event", "Date", "Source"), rows),
+        alt=say("Timeline: %(events)s.", events=say.clauses(dated)),
+        caption=say("The dates of this case in order; spacing is not to scale. Gate G1 compares the full dots."),
+        table=Table((say("Event"), say("Date"), say("Source")), rows),
     )
 
 
-def _draw(template: str, **values: object) -> str:
-    return environment().get_template(f"figures/{template}").render(width=WIDTH, **values)
+def _draw(template: str, say: Language, **values: object) -> str:
+    return environment(say).get_template(f"figures/{template}").render(width=WIDTH, **values)
 
 
 def scientific(value: Fraction) -> str:

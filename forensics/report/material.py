@@ -10,8 +10,9 @@ from forensics.evidence.schema import Evidence
 from forensics.keys.claim import Claim
 from forensics.nouns import Nouns, nouns_of
 from forensics.records import Probe
+from forensics.report.language import Language
 from forensics.report.passes import Passes
-from forensics.report.text import brief, clean, integer
+from forensics.report.text import brief, integer
 
 _TEXT = "text/plain"
 _WORD = 28
@@ -41,15 +42,16 @@ class Material:
     texts: tuple[AskedText, ...] = ()
     note: str = ""
 
-    @property
-    def sample(self) -> str:
-        """The first candidates in a line, and how many more there are."""
+    def sample(self, say: Language) -> str:
+        """Returns the first candidates in a line, and how many more there are."""
         more = len(self.words) - _SHOWN
-        shown = ", ".join(f"“{word}”" for word in self.words[:_SHOWN])
-        return f"{shown} and {integer(more)} more" if more > 0 else shown
+        shown = ", ".join(say.quoted(word) for word in self.words[:_SHOWN])
+        return say("%(shown)s and %(more)s more", shown=shown, more=integer(more)) if more > 0 else shown
 
 
-def make_material(evidence: Evidence, claim: Claim, files: Mapping[str, bytes], passes: Passes | None) -> Material:
+def make_material(
+    evidence: Evidence, claim: Claim, files: Mapping[str, bytes], passes: Passes | None, say: Language
+) -> Material:
     """Returns the texts of an opened pool; nothing for a sealed case or a pool of images.
 
     Args:
@@ -64,37 +66,38 @@ def make_material(evidence: Evidence, claim: Claim, files: Mapping[str, bytes], 
     for position, entry in enumerate(share.pool):
         data = files.get(f"{folder}{position:04d}.{SUFFIXES.get(str(entry.get('media_type')), 'bin')}")
         if entry.get("media_type") != _TEXT or data is None or sha256(data) != entry.get("sha256"):
-            return Material(note="The pool’s texts are not in the case as they were committed, so none is printed.")
+            return Material(
+                note=say("The pool’s texts are not in the case as they were committed, so none is printed.")
+            )
         found.append(data)
     count = _candidates(evidence, claim, len(found))
-    nouns, target_text = nouns_of(claim), bool(claim.target_text)
+    nouns, target_text = nouns_of(claim, say), bool(claim.target_text)
     others = found[count:]
+    more = len(others) - _SHOWN - int(target_text)
     return Material(
         words=tuple(brief(_decoded(data), _WORD) for data in found[:count]),
         texts=tuple(
             AskedText(
-                "target text" if target_text and place == len(others) else f"carrier text {place}",
-                clean(_decoded(data), 400),
-                _asked(evidence, Probe(data, _TEXT).digest, passes, nouns),
+                say("target text") if target_text and place == len(others) else say("carrier text %(n)s", n=place),
+                say.clean(_decoded(data), 400),
+                _asked(evidence, Probe(data, _TEXT).digest, passes, nouns, say),
             )
             for place, data in enumerate(others, 1)
             if place <= _SHOWN or (target_text and place == len(others))
         ),
-        note=f"{integer(more)} more texts are in the case folder."
-        if (more := len(others) - _SHOWN - int(target_text)) > 0
-        else "",
+        note=say("%(number)s more texts are in the case folder.", number=integer(more)) if more > 0 else "",
     )
 
 
-def _asked(evidence: Evidence, digest: str, passes: Passes | None, nouns: Nouns) -> str:
+def _asked(evidence: Evidence, digest: str, passes: Passes | None, nouns: Nouns, say: Language) -> str:
     """Tells whether a text was asked as it stands and, of two passes, whether the second asked it again."""
     probes = evidence.plan.probes
     if passes is None:
-        return "yes" if digest in probes else "no"
+        return say("yes") if digest in probes else say("no")
     if digest not in probes[: passes.heads]:
-        return "no"
+        return say("no")
     again = probes.index(digest) in passes.groups
-    return f"alone and with {nouns.many}" if again else "alone"
+    return say("alone and with %(many)s", many=nouns.many) if again else say("alone")
 
 
 def _candidates(evidence: Evidence, claim: Claim, size: int) -> int:

@@ -9,10 +9,9 @@ from forensics.evidence.chain import head, verify_chain
 from forensics.evidence.exchanges import left_out
 from forensics.evidence.schema import Evidence
 from forensics.nouns import Nouns
+from forensics.report.language import Language
 from forensics.report.tables import Row
 from forensics.report.text import integer
-
-_UNKNOWN = "not known: the transcript is not the one that the evidence names, or does not say"
 
 
 @dataclass(frozen=True)
@@ -56,27 +55,47 @@ class Questions:
         left = self.passes.left_out if self.passes else None
         return integer(left) if left else ""
 
-    def rows(self, nouns: Nouns) -> tuple[Row, ...]:
+    def rows(self, nouns: Nouns, say: Language) -> tuple[Row, ...]:
         """Returns what section 4 prints; with two passes, what was planned and what the rule left out as well."""
+        asked = say("Questions asked")
         if self.passes is None:
             missing = self.planned - self.answered
-            return (Row("Questions asked", self.asked), self._recorded(missing))
+            return (Row(asked, self.asked), self._recorded(missing, say))
         one, left = self.passes, self.passes.left_out
-        first = f"{integer(one.heads)} {nouns.carriers} alone"
-        each = f"{integer(one.each)} {nouns.many}"
-        rows = [Row("Questions planned", f"{integer(self.planned)}: {first}, and each of them with {each}")]
+        places = {
+            "heads": integer(one.heads),
+            "carriers": nouns.carriers,
+            "each": integer(one.each),
+            "many": nouns.many,
+        }
+        planned = say(
+            "%(planned)s: %(heads)s %(carriers)s alone, and each of them with %(each)s %(many)s",
+            planned=integer(self.planned),
+            **places,
+        )
+        rows = [Row(say("Questions planned"), planned)]
         if left is None:
-            return (*rows, Row("Questions asked", _UNKNOWN), Row("Answers recorded", integer(self.answered)))
-        second = f"then {integer(one.kept)} of them with {each}"
+            unknown = say("not known: the transcript is not the one that the evidence names, or does not say")
+            return (*rows, Row(asked, unknown), Row(say("Answers recorded"), integer(self.answered)))
+        sent = say(
+            "%(asked)s: %(heads)s %(carriers)s alone, then %(kept)s of them with %(each)s %(many)s",
+            asked=self.asked,
+            kept=integer(one.kept),
+            **places,
+        )
         return (
             *rows,
-            Row("Questions asked", f"{self.asked}: {first}, {second}"),
-            Row("Not asked, by the rule of the second pass", f"{integer(left)}; they count neither way"),
-            self._recorded(self.planned - self.answered - left),
+            Row(asked, sent),
+            Row(
+                say("Not asked, by the rule of the second pass"),
+                say("%(number)s; they count neither way", number=integer(left)),
+            ),
+            self._recorded(self.planned - self.answered - left, say),
         )
 
-    def _recorded(self, missing: int) -> Row:
-        return Row("Answers recorded", f"{integer(self.answered)}; missing: {integer(missing)}")
+    def _recorded(self, missing: int, say: Language) -> Row:
+        answered = say("%(answered)s; missing: %(missing)s", answered=integer(self.answered), missing=integer(missing))
+        return Row(say("Answers recorded"), answered)
 
 
 def count_questions(evidence: Evidence, files: Mapping[str, bytes]) -> Questions:

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from forensics.nouns import Nouns
 from forensics.report.assets import environment
 from forensics.report.figures import WIDTH, Figure
+from forensics.report.language import ENGLISH, Language
 from forensics.report.tables import Table
-from forensics.report.text import integer, number
+from forensics.report.text import integer
+from forensics.wording import capital
 
 _LEFT, _RIGHT, _TOP = 52, 20, 12
 _HEIGHT = 240
@@ -16,7 +18,7 @@ _ROOM = 0.06
 """Share of the span that is left free on every side, so that no mark touches the frame."""
 
 
-def draw_projection(projection: Sequence[str], target: Sequence[int], nouns: Nouns) -> Figure:
+def draw_projection(projection: Sequence[str], target: Sequence[int], nouns: Nouns, say: Language = ENGLISH) -> Figure:
     """Draws each candidate by its coordinates along the first two principal components, the two halves in two shapes.
 
     Args:
@@ -39,7 +41,7 @@ def draw_projection(projection: Sequence[str], target: Sequence[int], nouns: Nou
     chosen = sum(target)
     shown = Counter((mark["x"], mark["y"], mark["chosen"]) for mark in marks)
     svg = (
-        environment()
+        environment(say)
         .get_template("figures/projection.svg.j2")
         .render(
             width=WIDTH,
@@ -54,34 +56,50 @@ def draw_projection(projection: Sequence[str], target: Sequence[int], nouns: Nou
                 for (x, y, drawn), count in sorted(shown.items(), key=lambda item: bool(item[0][2]))
             ],
             middle={"x": f"{across.at(0.0):.1f}", "y": f"{up.at(0.0):.1f}"},
-            across=[{"x": f"{across.at(tick):.1f}", "text": number(repr(tick), 2)} for tick in across.ticks],
-            up=[{"y": f"{up.at(tick):.1f}", "text": number(repr(tick), 2)} for tick in up.ticks],
+            across=[{"x": f"{across.at(tick):.1f}", "text": say.number(repr(tick), 2)} for tick in across.ticks],
+            up=[{"y": f"{up.at(tick):.1f}", "text": say.number(repr(tick), 2)} for tick in up.ticks],
             centre=f"{(WIDTH + _LEFT - _RIGHT) / 2:.1f}",
             halfway=f"{_TOP + _HEIGHT / 2:.1f}",
-            legend=(f"chosen by the key ({chosen})", f"decoys ({len(target) - chosen})"),
-            average=f"average of all {len(target)} {nouns.many}",
+            legend=(
+                say("chosen by the key (%(number)s)", number=chosen),
+                say("decoys (%(number)s)", number=len(target) - chosen),
+            ),
+            average=say("average of all %(n)s %(many)s", n=len(target), many=nouns.many),
         )
     )
+    halves = [[at for at, drawn in zip(places, target) if bool(drawn) is wanted] for wanted in (True, False)]
+    named = (capital(say("%(many)s chosen by the key", many=nouns.many)), say("Decoys"))
     rows = tuple(
-        (name, integer(len(half)), *(_range([place[axis] for place in half]) for axis in (0, 1)))
-        for name, half in (
-            (f"{nouns.many.capitalize()} chosen by the key", [at for at, drawn in zip(places, target) if drawn]),
-            ("Decoys", [at for at, drawn in zip(places, target) if not drawn]),
-        )
+        (name, integer(len(half)), *(_range([place[axis] for place in half], say) for axis in (0, 1)))
+        for name, half in zip(named, halves)
     )
     return Figure(
         name="projection.svg",
         svg=svg,
         height=height,
-        alt=f"Scatter plot of {len(target)} {nouns.many} along two directions; along the first, the {chosen} that the "
-        f"key chose lie from {rows[0][2]} and the {len(target) - chosen} decoys from {rows[1][2]}.",
-        caption=f"Each mark is one {nouns.one}: filled triangles are the {integer(chosen)} that the key chose, open "
-        f"circles the {integer(len(target) - chosen)} decoys. From left to right: the direction in which the answers "
-        "differ most, which is the item score; from bottom to top: the direction in which they differ most after that. "
-        f"Both were found without knowledge of the key, which gives the marks their shapes alone. The cross is the "
-        f"average of all {nouns.many}, not an answer without a {nouns.one}. Left, right, top and bottom mean nothing, "
-        "and the picture decides nothing: the test looks at the order from left to right alone.",
-        table=Table((nouns.many.capitalize(), "Number", "First component", "Second component"), rows),
+        alt=say(
+            "Scatter plot of %(n)s %(many)s along two directions; along the first, the %(chosen)s that the key chose "
+            "lie from %(first)s and the %(others)s decoys from %(second)s.",
+            n=len(target),
+            many=nouns.many,
+            chosen=chosen,
+            first=rows[0][2],
+            others=len(target) - chosen,
+            second=rows[1][2],
+        ),
+        caption=say(
+            "Each mark is one %(one)s: filled triangles are the %(chosen)s that the key chose, open circles the "
+            "%(others)s decoys. From left to right: the direction in which the answers differ most, which is the item "
+            "score; from bottom to top: the direction in which they differ most after that. Both were found without "
+            "knowledge of the key, which gives the marks their shapes alone. The cross is the average of all %(many)s, "
+            "not an answer without a %(one)s. Left, right, top and bottom mean nothing, and the picture decides "
+            "nothing: the test looks at the order from left to right alone.",
+            one=nouns.one,
+            chosen=integer(chosen),
+            others=integer(len(target) - chosen),
+            many=nouns.many,
+        ),
+        table=Table((capital(nouns.many), say("Number"), say("First component"), say("Second component")), rows),
     )
 
 
@@ -105,7 +123,8 @@ class _Axis:
         return sorted({0.0, *far})
 
 
-def _range(values: Sequence[float]) -> str:
+def _range(values: Sequence[float], say: Language) -> str:
     if not values:
-        return "none"
-    return f"{number(repr(min(values)), 3)} to {number(repr(max(values)), 3)}"
+        return say("none")
+    low, high = (say.number(repr(end), 3) for end in (min(values), max(values)))
+    return say("%(low)s to %(high)s", low=low, high=high)

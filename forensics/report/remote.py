@@ -9,44 +9,45 @@ from forensics.evidence.case import TRANSCRIPT
 from forensics.evidence.chain import head, verify_chain
 from forensics.evidence.exchanges import LOCAL_KINDS
 from forensics.evidence.schema import Evidence, IdentityRecord
+from forensics.report.language import Language
+from forensics.report.recorded import recorded
 from forensics.report.tables import Row
-from forensics.report.text import clean, integer, moment
+from forensics.report.text import integer
+from forensics.wording import Noun, capital, noted
 
 _LABELS = {
-    "url": "Endpoint",
-    "model asked for": "Model asked for",
-    "asked from": "First request sent",
-    "asked until": "Last answer received",
-    "attempts": "Requests sent, repeats included",
-    "failed attempts": "Attempts that gave no answer",
-    "certificate SHA-256": "Certificate shown, SHA-256",
-    "model stated": "Model named in the answers",
-    "changes of form": "Changes of the answers’ form",
+    "url": noted("Endpoint"),
+    "model asked for": noted("Model asked for"),
+    "asked from": noted("First request sent"),
+    "asked until": noted("Last answer received"),
+    "attempts": noted("Requests sent, repeats included"),
+    "failed attempts": noted("Attempts that gave no answer"),
+    "certificate SHA-256": noted("Certificate shown, SHA-256"),
+    "model stated": noted("Model named in the answers"),
+    "changes of form": noted("Changes of the answers’ form"),
 }
 """Facts of a remote suspect in words and in the order in which they are printed; others follow as recorded."""
-
-OTHER_NAME = (
-    "The answers name another model than the one asked for. That can be a dated version or an alias of it; the record "
-    "does not show which."
-)
-"""Printed once, where a service answers under another name."""
 
 _MOMENTS = frozenset({"asked from", "asked until"})
 
 LIMITATIONS = (
-    "The suspect was reached over a network. The examination cannot show who operates the endpoint, which weights "
-    "answered, or that the same model answers tomorrow: its operator can change it at any time.",
-    "What is recorded of a remote suspect are the HTTP messages sent and received, with their times and, where the "
-    "connection was encrypted, the certificate shown; the operator did not sign them.",
+    noted(
+        "The suspect was reached over a network. The examination cannot show who operates the endpoint, which weights "
+        "answered, or that the same model answers tomorrow: its operator can change it at any time."
+    ),
+    noted(
+        "What is recorded of a remote suspect are the HTTP messages sent and received, with their times and, where the "
+        "connection was encrypted, the certificate shown; the operator did not sign them."
+    ),
 )
 
 _COUNTED = (
-    ("sent", "Requests sent, repeats included"),
-    ("received", "Answers received"),
-    ("failure", "Attempts that gave no answer"),
-    ("change", "Changes of the answers’ form"),
-    ("resume", "Interruptions"),
-    ("token", "Time stamps within the transcript"),
+    ("sent", _LABELS["attempts"]),
+    ("received", noted("Answers received")),
+    ("failure", _LABELS["failed attempts"]),
+    ("change", _LABELS["changes of form"]),
+    ("resume", noted("Interruptions")),
+    ("token", noted("Time stamps within the transcript")),
 )
 
 
@@ -56,12 +57,12 @@ def is_remote(identity: IdentityRecord) -> bool:
     return kind not in LOCAL_KINDS
 
 
-def noun(identity: IdentityRecord) -> str:
+def noun(identity: IdentityRecord, say: Language) -> Noun:
     """Returns what the suspect is called: a service where it was reached over a network, else a model."""
-    return "service" if is_remote(identity) else "model"
+    return say.noun(noted("service") if is_remote(identity) else noted("model"))
 
 
-def fact_rows(facts: Mapping[str, str], most: int) -> tuple[Row, ...]:
+def fact_rows(facts: Mapping[str, str], most: int, say: Language) -> tuple[Row, ...]:
     """Returns the facts of a remote suspect: the known ones in order, then others by name.
 
     Args:
@@ -71,16 +72,22 @@ def fact_rows(facts: Mapping[str, str], most: int) -> tuple[Row, ...]:
     others = sorted(name for name in facts if name not in _LABELS and name != "protocol")
     rows = tuple(
         Row(
-            _LABELS.get(name, clean(name[:1].upper() + name[1:], 60)),
-            moment(facts[name]) if name in _MOMENTS else clean(facts[name], 300),
+            say(_LABELS[name]) if name in _LABELS else say.clean(capital(name), 60),
+            say.moment(facts[name]) if name in _MOMENTS else say.clean(facts[name], 300),
         )
         for name in [*known, *others][:most]
     )
     asked, stated = facts.get("model asked for"), facts.get("model stated")
-    return (*rows, Row("Remark", OTHER_NAME)) if asked and stated and asked != stated else rows
+    if not asked or not stated or asked == stated:
+        return rows
+    remark = say(
+        "The answers name another model than the one asked for. That can be a dated version or an alias of it; the "
+        "record does not show which."
+    )
+    return (*rows, Row(say("Remark"), remark))
 
 
-def transcript_rows(evidence: Evidence, files: Mapping[str, bytes]) -> tuple[Row, ...]:
+def transcript_rows(evidence: Evidence, files: Mapping[str, bytes], say: Language) -> tuple[Row, ...]:
     """Returns what a remote suspect's transcript counts: attempts, failures, and whether the answers stayed the same.
 
     Args:
@@ -90,25 +97,33 @@ def transcript_rows(evidence: Evidence, files: Mapping[str, bytes]) -> tuple[Row
     if raw is None or not is_remote(evidence.suspect):
         return ()
     if head(raw) != evidence.transcript_head:
-        return (Row("Transcript", "It is not the one that the evidence names, so that nothing of it is counted."),)
+        foreign = say("It is not the one that the evidence names, so that nothing of it is counted.")
+        return (Row(say("Transcript"), foreign),)
     try:
         entries = verify_chain(raw)
     except CheckFailed as error:
-        return (Row("Transcript", f"It cannot be counted: {clean(str(error), 200)}"),)
+        said = recorded(str(error), say, 200)
+        return (Row(say("Transcript"), say("It cannot be counted: %(error)s", error=said)),)
     counts = Counter(str(entry.get("event")) for entry in entries)
-    rows = [Row(label, integer(counts[event])) for event, label in _COUNTED if counts[event]]
-    return (*rows, Row("First questions asked again", _constancy(entries)))
+    rows = [Row(say(label), integer(counts[event])) for event, label in _COUNTED if counts[event]]
+    return (*rows, Row(say("First questions asked again"), _constancy(entries, say)))
 
 
-def _constancy(entries: Sequence[Mapping[str, Any]]) -> str:
+def _constancy(entries: Sequence[Mapping[str, Any]], say: Language) -> str:
     found = _last(entry for entry in entries if entry.get("event") == "constancy")
     if found is None:
-        return "No; whether the suspect stayed the same is not known."
+        return say("No; whether the suspect stayed the same is not known.")
     count, differing = found.get("count"), found.get("differing")
     if not isinstance(count, int) or not isinstance(differing, int):
-        return f"Not answered: {clean(str(found.get('reason', 'no reason is recorded')), 200).rstrip('.')}."
-    within = clean(str(found.get("tolerance", "0")), 20)
-    return f"{integer(differing)} of {integer(count)} answers differed by more than {within}."
+        given = found.get("reason")
+        reason = say("no reason is recorded") if given is None else recorded(str(given).rstrip("."), say, 200)
+        return say("Not answered: %(reason)s.", reason=reason)
+    return say(
+        "%(differing)s of %(count)s answers differed by more than %(tolerance)s.",
+        differing=integer(differing),
+        count=integer(count),
+        tolerance=say.decimal(str(found.get("tolerance", "0"))),
+    )
 
 
 def _last(entries: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from forensics.canonical import sha256, utc
 from forensics.errors import CaseError, MissingExtraError
+from forensics.evidence.redaction import REDACTED
 from forensics.report.assets import FONTS, environment, read_asset
 from forensics.report.view import Report
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from weasyprint import Document
 
 VARIANT = "pdf/a-3a"
+REPORT = "report.html.j2"
 ATTACHMENT = "evidence.json"
 EVIDENCE_KEYWORD = "evidence-sha256:"
 MANIFEST_KEYWORD = "manifest-sha256:"
@@ -44,44 +46,70 @@ class Rendered:
     pages: int
 
 
-def render_html(report: Report) -> str:
-    """Returns the report as one HTML page with its style; figures and fonts are links that only `render_pdf` serves."""
-    return environment().get_template("report.html.j2").render(report=report, stamp=STAMP, created=_created(report))
+def render_html(report: Report, template: str = REPORT, **values: Any) -> str:
+    """Returns the report as one HTML page with its style; figures and fonts are links that only `render_pdf` serves.
+
+    Args:
+        report: the view model.
+        template: of the form.
+        values: what the form prints besides.
+    """
+    pages = environment(report.language).get_template(template)
+    return pages.render(report=report, stamp=STAMP, created=_created(report), **values)
 
 
 def render_pdf(report: Report, evidence: bytes) -> Rendered:
-    """Returns the unsigned report as PDF/A-3a with `evidence.json` attached.
+    """Returns the unsigned report as PDF/A-3a with its evidence attached.
 
     The bytes depend on the report and the evidence alone: not on the clock, the process or the machine, as long as
     WeasyPrint, Pango and HarfBuzz have the same versions.
 
     Args:
         report: the view model.
-        evidence: the canonical bytes of the evidence, whose SHA-256 the report prints.
+        evidence: the canonical bytes of the evidence, or of its redacted copy, whose SHA-256 the report prints.
 
     Raises:
         MissingExtraError: the Pango libraries are not installed.
         CaseError: the evidence is not the one that the report was made from, or its time is no time.
     """
-    if sha256(evidence) != report.evidence_sha256:
+    return write_document(report, lay_out(report, render_html(report)), evidence)
+
+
+def lay_out(report: Report, html: str) -> "Document":
+    """Lays out the pages of a report.
+
+    Raises:
+        MissingExtraError: the Pango libraries are not installed.
+    """
+    served = {f"figure:{figure.name}": figure.svg.encode() for figure in report.figures.values()}
+    served["figure:draft.svg"] = environment(report.language).get_template("figures/draft.svg.j2").render().encode()
+    return layout(html, served, _options(report))
+
+
+def write_document(report: Report, document: "Document", evidence: bytes) -> Rendered:
+    """Returns laid-out pages as PDF/A-3a with the evidence attached.
+
+    Raises:
+        CaseError: the evidence is not the one that the report was made from, or its time is no time.
+    """
+    if sha256(evidence) != report.attached_sha256:
         raise CaseError("The evidence to attach is not the one the report prints.", "Build the report from one case.")
     created = datetime.fromisoformat(_created(report))
-    weasyprint = load_weasyprint()
-    options = {"pdf_variant": VARIANT, "full_fonts": True, "pdf_identifier": report.evidence_sha256[:32].encode()}
-    served = {f"figure:{figure.name}": figure.svg.encode() for figure in report.figures.values()}
-    served["figure:draft.svg"] = environment().get_template("figures/draft.svg.j2").render().encode()
-    document = layout(render_html(report), served, options)
-    attachment = weasyprint.Attachment(
+    attachment = load_weasyprint().Attachment(
         string=evidence,
-        name=ATTACHMENT,
-        description=f"Machine-readable evidence, SHA-256 {report.evidence_sha256}",
+        name=REDACTED if report.redaction else ATTACHMENT,
+        description=f"Machine-readable evidence, SHA-256 {report.attached_sha256}",
         created=created,
         modified=created,
         relationship="Data",
     )
     output = BytesIO()
-    document.write_pdf(output, attachments=[attachment], finisher=finish, **options)
+    document.write_pdf(output, attachments=[attachment], finisher=finish, **_options(report))
     return Rendered(output.getvalue(), len(document.pages))
+
+
+def _options(report: Report) -> dict[str, Any]:
+    return {"pdf_variant": VARIANT, "full_fonts": True, "pdf_identifier": report.attached_sha256[:32].encode()}
 
 
 def layout(html: str, served: Mapping[str, bytes], options: Mapping[str, Any]) -> "Document":

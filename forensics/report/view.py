@@ -12,64 +12,62 @@ from forensics.evidence.schema import Evidence, MeasurementRecord
 from forensics.keys.claim import Claim
 from forensics.nouns import Nouns, nouns_of
 from forensics.report.conclusion import WARNINGS, conclude
+from forensics.report.cover import make_cover, method_name
+from forensics.report.custody import superseding
 from forensics.report.details import Details
 from forensics.report.drawings import make_figures
 from forensics.report.exhibits import Annex, Exhibits, make_annex, make_exhibits
 from forensics.report.figures import Figure
 from forensics.report.findings import ErrorRates, Results, make_error_rates, make_results
+from forensics.report.language import ENGLISH, Language
 from forensics.report.material import make_material
 from forensics.report.passes import count_questions
-from forensics.report.people import Examiner, Instructions, day, make_examiner, make_instructions
+from forensics.report.people import Examiner, Instructions, make_examiner, make_instructions
+from forensics.report.recorded import recorded
 from forensics.report.registration import Registration, make_registration, marked, named
 from forensics.report.remote import noun
 from forensics.report.reservations import Alternative, make_alternatives, make_limitations
-from forensics.report.tables import Row, digest_row
-from forensics.report.text import clean, groups, moment, sentence
+from forensics.report.signature import SignatureFacts as SignatureFacts
+from forensics.report.signature import signature_rows
+from forensics.report.tables import Row
+from forensics.report.text import clean, groups
+from forensics.wording import Noun, capital, noted
 
 _CHECK = "Check the case with `forensics check`."
 
 BINDING_LABELS = {
-    "timestamped": "Time-stamped key",
-    "demonstration": "DEMONSTRATION",
-    "self-dated": "SELF-DATED KEY",
+    "timestamped": noted("Time-stamped key"),
+    "demonstration": noted("DEMONSTRATION"),
+    "self-dated": noted("SELF-DATED KEY"),
 }
 
 OUTCOME_LABELS = {
-    "SUPPORTED": "Supported",
-    "NOT_SUPPORTED": "Not supported",
-    "INCONCLUSIVE": "Inconclusive",
-    "INVALID_CLAIM": "Invalid claim",
-    "NOT_SCORED": "Not scored",
+    "SUPPORTED": noted("Supported"),
+    "NOT_SUPPORTED": noted("Not supported"),
+    "INCONCLUSIVE": noted("Inconclusive"),
+    "INVALID_CLAIM": noted("Invalid claim"),
+    "NOT_SCORED": noted("Not scored"),
 }
 
 
 DENSITIES = ((900, "denser"), (640, "dense"))
 """Characters of conclusion and facts from which on the cover is set smaller."""
 
-_SUMMARY = ((2600, "denser"), (1500, "dense"))
+_SUMMARY = ((2200, "denser"), (1500, "dense"))
 """Likewise of the summary, in a rough count of its lines."""
 
 
 @dataclass(frozen=True)
-class SignatureFacts:
-    """What can be said of the signature before it is made.
+class Redaction:
+    """What a redacted report says of what is withheld from it.
 
     Attributes:
-        level: `PAdES B-B`, or `PAdES B-T` with a signature time stamp.
-        authority: of the signature time stamp, or empty.
-        visible: whether page 1 carries a stamp.
+        sha256: of the redacted copy of the evidence, which is attached instead of it.
+        exhibits: keyed digest of each withheld exhibit.
     """
 
-    subject: str
-    issuer: str
-    serial: str
-    fingerprint: str
-    not_before: str
-    not_after: str
-    demonstration: bool
-    level: str
-    authority: str
-    visible: bool
+    sha256: str
+    exhibits: tuple[Row, ...]
 
 
 @dataclass(frozen=True)
@@ -87,6 +85,8 @@ class Report:
         created: ISO 8601 time from the evidence; the document's dates.
         figures: by name; absent where the evidence does not carry them.
         figure_notes: why a figure is absent, by name.
+        redaction: what is withheld; None in a report that withholds nothing.
+        language: in which all of it is written.
     """
 
     number: str
@@ -104,10 +104,10 @@ class Report:
     chance: str
     owner: str
     suspect: str
-    noun: str
+    noun: Noun
     nouns: Nouns
     access: str
-    marked: str
+    marked: Noun
     terms: frozenset[str]
     method: str
     method_name: str
@@ -136,11 +136,18 @@ class Report:
     annex: Annex
     figures: Mapping[str, Figure]
     figure_notes: Mapping[str, str]
+    redaction: Redaction | None = None
+    language: Language = ENGLISH
 
     @property
     def effect_in_words(self) -> str:
         """What the effect's abbreviation in the conclusion means; empty where there is none."""
         return self.nouns.auc_in_words if "AUC" in self.conclusion else ""
+
+    @property
+    def attached_sha256(self) -> str:
+        """SHA-256 of what is attached: the evidence, or a redacted copy of it."""
+        return self.redaction.sha256 if self.redaction else self.evidence_sha256
 
     @property
     def draft(self) -> bool:
@@ -165,15 +172,17 @@ class Report:
     @property
     def flags(self) -> str:
         """What every page says at its top: status of the report, of the key and of the signature."""
-        flags = ["DRAFT"] if self.draft else []
+        say = self.language
+        flags = [say("DRAFT")] if self.draft else []
+        flags += [say("REDACTED")] if self.redaction else []
         flags.append(self.binding_label)
         if self.signature and self.signature.demonstration:
-            flags.append("DEMONSTRATION SIGNATURE: NOT TRUSTED")
+            flags.append(say("DEMONSTRATION SIGNATURE: NOT TRUSTED"))
         return " · ".join(flags)
 
     @property
     def signature_level(self) -> str:
-        """`B-B`, `B-T` or `none`: declared in the metadata, so that a time stamp taken away is missed."""
+        """`B-B` to `B-LTA` or `none`: declared in the metadata, so that a time stamp taken away is missed."""
         return self.signature.level.removeprefix("PAdES ") if self.signature else "none"
 
     @property
@@ -189,6 +198,7 @@ def make_report(
     manifest_sha256: str,
     signature: SignatureFacts | None = None,
     files: Mapping[str, bytes] = MappingProxyType({}),
+    language: Language = ENGLISH,
 ) -> Report:
     """Returns the view model.
 
@@ -199,6 +209,7 @@ def make_report(
         signature: the certificate that will sign, or None for an unsigned report.
         files: content by path in the case folder, for the texts of an opened pool and the counts of a transcript; only
             files whose digests the evidence gives are printed from.
+        language: in which the report is written.
 
     Raises:
         CaseError: the evidence holds no valid claim, contradicts it, or holds something else where a number belongs.
@@ -212,7 +223,7 @@ def make_report(
     if evidence.binding == "timestamped" and any(token.demonstration for token in evidence.tokens):
         raise CaseError("The evidence calls a demonstration time stamp a real one.", _CHECK)
     try:
-        return _compose(evidence, claim, details, manifest_sha256, signature, files)
+        return _compose(evidence, claim, details, manifest_sha256, signature, files, language)
     except (ValueError, ArithmeticError) as error:
         raise CaseError("The evidence holds a number that cannot be read.", _CHECK) from error
 
@@ -224,68 +235,78 @@ def _compose(
     manifest_sha256: str,
     signature: SignatureFacts | None,
     files: Mapping[str, bytes],
+    say: Language,
 ) -> Report:
     digest = sha256(evidence.core)
     questions = count_questions(evidence, files)
-    material = make_material(evidence, claim, files, questions.passes)
-    figures, notes = make_figures(evidence, claim, material.words)
+    material = make_material(evidence, claim, files, questions.passes, say)
+    figures, notes = make_figures(evidence, claim, material.words, say)
     outcome = evidence.score.verdict.outcome if evidence.score else "NOT_SCORED"
     measurement = evidence.score.measurement if evidence.score else None
-    report = details.report
+    report, validation = details.report, details.validation
     return Report(
-        number=clean(report.number or "", 30) or "(no number)",
-        version=clean(report.version or "", 12) or "(none)",
-        confidentiality=clean(report.confidentiality or "", 80),
-        jurisdiction=clean(details.court.jurisdiction or "", 80),
+        number=say.clean(report.number or "", 30) or say("(no number)"),
+        version=say.clean(report.version or "", 12) or say("(none)"),
+        confidentiality=say.clean(report.confidentiality or "", 80),
+        jurisdiction=say.clean(details.court.jurisdiction or "", 80),
         missing=details.missing(),
         binding=evidence.binding,
-        binding_label=BINDING_LABELS[evidence.binding],
+        binding_label=say(BINDING_LABELS[evidence.binding]),
         outcome=outcome,
-        outcome_label=OUTCOME_LABELS[outcome],
-        conclusion=conclude(evidence, claim),
-        binding_warning=WARNINGS[evidence.binding],
+        outcome_label=say(OUTCOME_LABELS[outcome]),
+        conclusion=conclude(evidence, claim, say),
+        binding_warning=say(WARNINGS[evidence.binding]) if WARNINGS[evidence.binding] else "",
         reasons=tuple(
-            sentence(named(reason, evidence))
+            _reason(named(reason, evidence), say)
             for reason in (evidence.score.verdict.reasons[:12] if evidence.score else ())
         ),
-        chance=chance_in_words(float(measurement.p_value)) if measurement else "",
-        owner=clean(claim.owner, 120),
-        suspect=clean(evidence.suspect.name, 120),
-        noun=noun(evidence.suspect),
-        nouns=nouns_of(claim),
+        chance=chance_in_words(float(measurement.p_value), say) if measurement else "",
+        owner=say.clean(claim.owner, 120),
+        suspect=say.clean(evidence.suspect.name, 120),
+        noun=noun(evidence.suspect, say),
+        nouns=nouns_of(claim, say),
         access=measurement.access if measurement else "",
-        marked=marked(evidence),
+        marked=marked(evidence, say),
         terms=_terms(claim, measurement),
         method=clean(claim.method, 40),
-        method_name=f"{clean(claim.method, 40)}, version {clean(claim.method_version, 40)}",
-        references=tuple(clean(one.role, 60) for one in evidence.references),
-        cover=_cover(evidence, claim, details),
+        method_name=method_name(claim, say),
+        references=tuple(say.clean(one.role, 60) for one in evidence.references),
+        cover=(*make_cover(evidence, claim, details, say), *superseding(files, say)),
         evidence_sha256=digest,
         evidence_groups=groups(digest),
         manifest_sha256=manifest_sha256,
         created=evidence.score.created if evidence.score else evidence.created,
-        instructions=make_instructions(details),
-        examiner=make_examiner(details),
-        exhibits=make_exhibits(evidence, claim, details, material, questions, files),
-        registration=make_registration(evidence, claim),
+        instructions=make_instructions(details, say),
+        examiner=make_examiner(details, say),
+        exhibits=make_exhibits(evidence, claim, details, material, questions, files, say),
+        registration=make_registration(evidence, claim, say),
         parameters=tuple(
-            Row(clean(key, 60), clean(_plain(value), 300)) for key, value in sorted(claim.parameters.items())
+            Row(say.clean(key, 60), say.clean(_plain(value), 300)) for key, value in sorted(claim.parameters.items())
         ),
-        results=make_results(evidence, claim),
-        errors=make_error_rates(evidence, claim, details),
-        alternatives=make_alternatives(evidence, claim),
-        limitations=make_limitations(evidence, claim, details),
-        tools=tuple(Row(clean(key, 60), clean(value, 200)) for key, value in sorted(evidence.tool.items())[:40]),
+        results=make_results(evidence, claim, say),
+        errors=make_error_rates(evidence, claim, details, say),
+        alternatives=make_alternatives(evidence, claim, say),
+        limitations=make_limitations(evidence, claim, details, say),
+        tools=tuple(
+            Row(say.clean(key, 60), say.clean(value, 200)) for key, value in sorted(evidence.tool.items())[:40]
+        ),
         tool_version=__version__,
-        recorded_by=clean(evidence.tool.get("version", "of unknown version"), 30),
+        recorded_by=say.clean(evidence.tool.get("version", ""), 30) or say("of unknown version"),
         signature=signature,
-        signature_rows=_signature_rows(signature),
-        peer_review=clean(details.validation.peer_review or "", 600) or "No statement on peer review was supplied.",
-        acceptance=clean(details.validation.acceptance or "", 600) or "No statement on acceptance was supplied.",
-        annex=make_annex(evidence, claim, details, digest, manifest_sha256, material.words),
+        signature_rows=signature_rows(signature, say),
+        peer_review=say.clean(validation.peer_review or "", 600) or say("No statement on peer review was supplied."),
+        acceptance=say.clean(validation.acceptance or "", 600) or say("No statement on acceptance was supplied."),
+        annex=make_annex(evidence, claim, details, digest, manifest_sha256, material.words, say),
         figures=figures,
         figure_notes=notes,
+        language=say,
     )
+
+
+def _reason(recorded_one: str, say: Language) -> str:
+    if say.code == "en":
+        return say.sentence(recorded_one)
+    return say("%(clause)s.", clause=capital(recorded(recorded_one.rstrip("."), say, 400)))
 
 
 def _terms(claim: Claim, measurement: MeasurementRecord | None) -> frozenset[str]:
@@ -298,38 +319,6 @@ def _terms(claim: Claim, measurement: MeasurementRecord | None) -> frozenset[str
     if nouns_of(claim).clusters:
         terms |= {"AUC", "Carrier", "Decoy", "Principal component"}
     return frozenset(terms)
-
-
-def _cover(evidence: Evidence, claim: Claim, details: Details) -> tuple[Row, ...]:
-    report, person = details.report, details.examiner
-    version = clean(report.version or "", 12) or "not stated"
-    given = [clean(report.number or "", 30) or "no number", f"version {version}", day(report.date, "undated")]
-    examiner = [part for part in (clean(person.name or "", 48), clean(person.role or "", 40)) if part]
-    return (
-        Row("Report", ", ".join([*given, f"supersedes {clean(report.supersedes or '', 30) or 'none'}"])),
-        Row(f"{noun(evidence.suspect).capitalize()} under examination", clean(evidence.suspect.name, 90)),
-        Row("Owner of the key", clean(claim.owner, 90)),
-        Row("Method", f"{clean(claim.method, 40)}, version {clean(claim.method_version, 20)}"),
-        Row("Court", clean(details.court.name or "", 90) or "No court was named."),
-        Row("Case", clean(details.court.caption or "", 90) or "No case caption was supplied."),
-        Row("Instructed by", clean(details.parties.instructing or "", 90) or "No instructing party was named."),
-        Row("Examiner", ", ".join(examiner) or "No examiner was named."),
-        Row("Answers acquired", moment(evidence.acquired.value or "unknown")),
-    )
-
-
-def _signature_rows(facts: SignatureFacts | None) -> tuple[Row, ...]:
-    if facts is None:
-        return (Row("Signature", "This document is not signed."),)
-    return (
-        Row("Signer", facts.subject + (" (demonstration certificate, not trusted)" if facts.demonstration else "")),
-        Row("Issuer", facts.issuer),
-        Row("Serial number", facts.serial),
-        Row("Valid", f"{facts.not_before} to {facts.not_after}"),
-        digest_row("Certificate, SHA-256", facts.fingerprint),
-        Row("Level", f"{facts.level}; certification signature, no changes permitted, over the whole file"),
-        Row("Signature time stamp", facts.authority or "none; the time of signing is the signer's own statement"),
-    )
 
 
 def _plain(value: object) -> str:

@@ -1,14 +1,16 @@
 """Figures of a subset test: every candidate by its score, and the rank sum beside what chance gives."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 from forensics.nouns import Nouns
 from forensics.report.assets import environment
 from forensics.report.figures import PLOT_HEIGHT, WIDTH, Figure, scientific
+from forensics.report.language import ENGLISH, Language
 from forensics.report.ranks import RankLaw
 from forensics.report.tables import Table
-from forensics.report.text import fixed, integer, number
+from forensics.report.text import integer
+from forensics.wording import capital
 
 _BARS = 110
 _LEFT, _RIGHT = 52, 20
@@ -32,7 +34,13 @@ def top_matches(items: Sequence[float], target: Sequence[int]) -> int:
 
 
 def draw_words(
-    items: Sequence[str], target: Sequence[int], words: Sequence[str], nouns: Nouns, *, turned: bool = False
+    items: Sequence[str],
+    target: Sequence[int],
+    words: Sequence[str],
+    nouns: Nouns,
+    say: Language = ENGLISH,
+    *,
+    turned: bool = False,
 ) -> Figure:
     """Draws all candidates in the order of their scores, those that the key chose dark and marked.
 
@@ -44,7 +52,6 @@ def draw_words(
     """
     scores = [float(item) for item in items]
     order = ranking([-score for score in scores] if turned else scores, target)
-    first, last = ("lowest", "highest") if turned else ("highest", "lowest")
     chosen, n = sum(target), len(scores)
     high, low = max(*scores, 0.0), min(*scores, 0.0)
     span = (high - low) or 1.0
@@ -65,7 +72,7 @@ def draw_words(
     levels = sorted({high, 0.0, low})
     ranks = sorted({1, *(round(n * part / 8) for part in range(1, 9))} - {0})
     svg = (
-        environment()
+        environment(say)
         .get_template("figures/words.svg.j2")
         .render(
             width=WIDTH,
@@ -76,41 +83,94 @@ def draw_words(
             base=base,
             zero=f"{zero:.2f}",
             edge=f"{_LEFT + chosen * step - step * 0.11:.2f}",
-            cut=f"rank {chosen}",
+            cut=say("rank %(number)s", number=chosen),
             bars=bars,
             size=f"{min(2.2, max(step * 0.45, 0.9)):.2f}",
             levels=[
-                {"y": f"{zero - PLOT_HEIGHT * level / span:.2f}", "text": number(repr(level), 2)}
+                {"y": f"{zero - PLOT_HEIGHT * level / span:.2f}", "text": say.number(repr(level), 2)}
                 for level in levels
                 if level == 0.0 or abs(level) / span > 0.12
             ],
             axis=[{"x": f"{_LEFT + (rank - 0.61) * step:.2f}", "text": str(rank)} for rank in ranks],
             middle=f"{(WIDTH + _LEFT - _RIGHT) / 2:.1f}",
-            label=f"candidate {nouns.many} from the {first} item score to the {last}",
+            label=say("candidate %(many)s from the lowest item score to the highest", many=nouns.many)
+            if turned
+            else say("candidate %(many)s from the highest item score to the lowest", many=nouns.many),
         )
     )
     matched = sum(target[place] for place in order[:chosen])
     rest = [rank for rank, place in enumerate(order, 1) if target[place] and rank > chosen]
-    below = f" The other {nouns.many} that the key chose are at the ranks {_listed(rest)}." if rest else ""
-    if len(rest) == 1:
-        below = f" The other {nouns.one} that the key chose is at rank {rest[0]}."
-    listed = "" if chosen <= _TABLE_ROWS else f"first {_TABLE_ROWS} of the "
-    end = f" The sign of a score is arbitrary; the chosen {nouns.many} lie at the {first} end." if turned else ""
+    places = {"n": n, "many": nouns.many, "matched": matched, "chosen": chosen}
     return Figure(
         name="words.svg",
         svg=svg,
         height=base + 66,
-        alt=f"Bars: the item scores of {n} candidate {nouns.many} from the {first} to the {last}; {matched} of the "
-        f"{chosen} {nouns.many} that the key chose are among the {chosen} {first}.",
-        caption=f"All {integer(n)} candidate {nouns.many} by item score, {first} first. Dark bars with a dot below are "
-        f"the {integer(chosen)} {nouns.many} that the key chose; light ones are the rest.{end} The table gives the "
-        f"{listed}{nouns.many} left of the dashed line.{below}",
-        table=_table(order[: min(chosen, _TABLE_ROWS)], scores, target, words, nouns),
+        alt=say(
+            "Bars: the item scores of %(n)s candidate %(many)s from the lowest to the highest; %(matched)s of the "
+            "%(chosen)s %(many)s that the key chose are among the %(chosen)s lowest.",
+            **places,
+        )
+        if turned
+        else say(
+            "Bars: the item scores of %(n)s candidate %(many)s from the highest to the lowest; %(matched)s of the "
+            "%(chosen)s %(many)s that the key chose are among the %(chosen)s highest.",
+            **places,
+        ),
+        caption=" ".join(_about_words(n, chosen, rest, nouns, say, turned=turned)),
+        table=_table(order[: min(chosen, _TABLE_ROWS)], scores, target, words, nouns, say),
     )
 
 
+def _about_words(
+    n: int, chosen: int, rest: Sequence[int], nouns: Nouns, say: Language, *, turned: bool
+) -> Iterator[str]:
+    """Gives the sentences of the caption.
+
+    Args:
+        rest: ranks of the chosen ones that are not among as many first ones.
+    """
+    places = {"n": integer(n), "many": nouns.many, "chosen": integer(chosen)}
+    if turned:
+        yield say(
+            "All %(n)s candidate %(many)s by item score, lowest first. Dark bars with a dot below are the %(chosen)s "
+            "%(many)s that the key chose; light ones are the rest.",
+            **places,
+        )
+        yield say("The sign of a score is arbitrary; the chosen %(many)s lie at the lowest end.", many=nouns.many)
+    else:
+        yield say(
+            "All %(n)s candidate %(many)s by item score, highest first. Dark bars with a dot below are the %(chosen)s "
+            "%(many)s that the key chose; light ones are the rest.",
+            **places,
+        )
+    if chosen <= _TABLE_ROWS:
+        yield say("The table gives the %(many)s left of the dashed line.", many=nouns.many)
+    else:
+        yield say(
+            "The table gives the first %(number)s of the %(many)s left of the dashed line.",
+            number=_TABLE_ROWS,
+            many=nouns.many,
+        )
+    if len(rest) == 1:
+        yield say("The other %(one)s that the key chose is at rank %(rank)s.", one=nouns.one, rank=rest[0])
+    elif rest:
+        yield say(
+            "The other %(many)s that the key chose are at the ranks %(ranks)s.",
+            many=nouns.many,
+            ranks=_listed(rest, say),
+        )
+
+
 def draw_rank_null(
-    law: RankLaw, n: int, observed: str, p_value: str, limit: Fraction, nouns: Nouns, *, exact_ranks: bool
+    law: RankLaw,
+    n: int,
+    observed: str,
+    p_value: str,
+    limit: Fraction,
+    nouns: Nouns,
+    say: Language = ENGLISH,
+    *,
+    exact_ranks: bool,
 ) -> Figure:
     """Draws what chance alone would give for the average rank of the chosen ones, with observed and needed value.
 
@@ -162,7 +222,7 @@ def draw_rank_null(
     low, high = law.average(0), law.average(len(law.counts) - 1)
     ticks = [low + (high - low) * part / 8 for part in range(9)]
     svg = (
-        environment()
+        environment(say)
         .get_template("figures/null.svg.j2")
         .render(
             width=WIDTH,
@@ -172,40 +232,90 @@ def draw_rank_null(
             left=left,
             right=WIDTH - left,
             bars=shown,
-            observed=mark(seen, f"observed: {_rank(seen)}", 12, needed_rank),
-            needed=[mark(rank, f"needed: {_rank(rank)}", 32, seen) for rank in needs],
-            axis=[{"x": f"{place_of(tick):.1f}", "text": _tick(tick, high - low)} for tick in ticks],
+            observed=mark(seen, say("observed: %(value)s", value=_rank(seen, say)), 12, needed_rank),
+            needed=[mark(rank, say("needed: %(value)s", value=_rank(rank, say)), 32, seen) for rank in needs],
+            axis=[{"x": f"{place_of(tick):.1f}", "text": _tick(tick, high - low, say)} for tick in ticks],
             beside=_beside(edge, lines),
-            label=f"average rank of the chosen {nouns.many} (out of {n}{'' if nouns.two_sided else ', the highest'})",
+            label=say("average rank of the chosen %(many)s (out of %(n)s)", many=nouns.many, n=n)
+            if nouns.two_sided
+            else say("average rank of the chosen %(many)s (out of %(n)s, the highest)", many=nouns.many, n=n),
         )
     )
-    rows = [(_rank(middle), "expected by chance", number(scientific(tails[centre])))]
+    rows = [(_rank(middle, say), say("expected by chance"), say.number(scientific(tails[centre])))]
     if needed is not None and nouns.two_sided:
-        ranks, meaning = (
-            f"{_rank(mirrored)}, {_rank(needed_rank)}",
-            "nearest to the middle that pass gate G2",
-        )
-        rows.append((ranks, meaning, number(scientific(tails[needed]))))
+        ranks = f"{_rank(mirrored, say)}, {_rank(needed_rank, say)}"
+        rows.append((ranks, say("nearest to the middle that pass gate G2"), say.number(scientific(tails[needed]))))
     elif needed is not None:
-        rows.append((_rank(needed_rank), "smallest that passes gate G2", number(scientific(tails[needed]))))
-    rows.append((_rank(seen), "observed in this examination", number(p_value)))
-    ties = "" if exact_ranks else " The bars are drawn for scores without ties."
-    nearest, far, arbitrary = "smallest average", "high", ""
-    if nouns.two_sided:
-        nearest, far = "average nearest to the middle", "far out"
-        arbitrary = " Which end of the ranking is called high is arbitrary, so that both ends count."
+        meaning = say("smallest that passes gate G2")
+        rows.append((_rank(needed_rank, say), meaning, say.number(scientific(tails[needed]))))
+    rows.append((_rank(seen, say), say("observed in this examination"), say.number(p_value)))
+    tail = (
+        say("Probability of at least as far out by chance")
+        if nouns.two_sided
+        else say("Probability of at least as high by chance")
+    )
     return Figure(
         name="null.svg",
         svg=svg,
         height=top + PLOT_HEIGHT + 44,
-        alt=f"Bars: probability of each average rank of {law.chosen} {nouns.many} drawn by chance out of {n}, centred "
-        f"on {_rank(middle)}. The observed average rank is {_rank(seen)}"
-        + ("." if needed is None else f"; {rows[1][0].replace(', ', ' or ')} is needed."),
-        caption=f"How high {integer(law.chosen)} {nouns.many} drawn by chance out of {integer(n)} would rank on "
-        f"average (bars), the {nearest} that passes gate G2 (dashed), and the one observed for the "
-        f"{nouns.many} that the key chose (solid line).{arbitrary}{ties}",
-        table=Table(("Average rank", "Meaning", f"Probability of at least as {far} by chance"), tuple(rows)),
+        alt=_rank_null_alt(law, n, middle, seen, needs, nouns, say),
+        caption=" ".join(_about_ranks(law, n, nouns, say, exact_ranks=exact_ranks)),
+        table=Table((say("Average rank"), say("Meaning"), tail), tuple(rows)),
     )
+
+
+def _rank_null_alt(
+    law: RankLaw, n: int, middle: Fraction, seen: Fraction, needs: Sequence[Fraction], nouns: Nouns, say: Language
+) -> str:
+    places = {
+        "chosen": law.chosen,
+        "many": nouns.many,
+        "n": n,
+        "middle": _rank(middle, say),
+        "seen": _rank(seen, say),
+    }
+    if not needs:
+        return say(
+            "Bars: probability of each average rank of %(chosen)s %(many)s drawn by chance out of %(n)s, centred on "
+            "%(middle)s. The observed average rank is %(seen)s.",
+            **places,
+        )
+    if nouns.two_sided:
+        return say(
+            "Bars: probability of each average rank of %(chosen)s %(many)s drawn by chance out of %(n)s, centred on "
+            "%(middle)s. The observed average rank is %(seen)s; %(low)s or %(high)s is needed.",
+            low=_rank(min(needs), say),
+            high=_rank(max(needs), say),
+            **places,
+        )
+    return say(
+        "Bars: probability of each average rank of %(chosen)s %(many)s drawn by chance out of %(n)s, centred on "
+        "%(middle)s. The observed average rank is %(seen)s; %(needed)s is needed.",
+        needed=_rank(needs[0], say),
+        **places,
+    )
+
+
+def _about_ranks(law: RankLaw, n: int, nouns: Nouns, say: Language, *, exact_ranks: bool) -> Iterator[str]:
+    """Gives the sentences of the caption."""
+    places = {"chosen": integer(law.chosen), "many": nouns.many, "n": integer(n)}
+    if nouns.two_sided:
+        yield say(
+            "How high %(chosen)s %(many)s drawn by chance out of %(n)s would rank on average (bars), the average "
+            "nearest to the middle that passes gate G2 (dashed), and the one observed for the %(many)s that the key "
+            "chose (solid line).",
+            **places,
+        )
+        yield say("Which end of the ranking is called high is arbitrary, so that both ends count.")
+    else:
+        yield say(
+            "How high %(chosen)s %(many)s drawn by chance out of %(n)s would rank on average (bars), the smallest "
+            "average that passes gate G2 (dashed), and the one observed for the %(many)s that the key chose (solid "
+            "line).",
+            **places,
+        )
+    if not exact_ranks:
+        yield say("The bars are drawn for scores without ties.")
 
 
 def _beside(edge: float, lines: Sequence[float]) -> str:
@@ -218,21 +328,26 @@ def _beside(edge: float, lines: Sequence[float]) -> str:
 
 
 def _table(
-    order: Sequence[int], scores: Sequence[float], target: Sequence[int], words: Sequence[str], nouns: Nouns
+    order: Sequence[int],
+    scores: Sequence[float],
+    target: Sequence[int],
+    words: Sequence[str],
+    nouns: Nouns,
+    say: Language,
 ) -> Table:
     rows = [
         (
             str(rank),
-            words[place] if words else f"{nouns.one} {place + 1} of the pool",
-            fixed(repr(scores[place]), 4),
-            "yes" if target[place] else "no",
+            words[place] if words else say("%(one)s %(number)s of the pool", one=nouns.one, number=place + 1),
+            say.fixed(repr(scores[place]), 4),
+            say("yes") if target[place] else say("no"),
         )
         for rank, place in enumerate(order, 1)
     ]
     half = -(-len(rows) // 2)
     blank = ("", "", "", "")
     pairs = tuple((*rows[at], *(rows[at + half] if at + half < len(rows) else blank)) for at in range(half))
-    return Table(("Rank", nouns.one.capitalize(), "Score", "Chosen") * 2, pairs)
+    return Table((say("Rank"), capital(nouns.one), say("Score"), say("Chosen")) * 2, pairs)
 
 
 def _binned(law: RankLaw) -> list[float]:
@@ -242,14 +357,15 @@ def _binned(law: RankLaw) -> list[float]:
     return [float(Fraction(sum(law.counts[at : at + size]), total)) for at in range(0, len(law.counts), size)]
 
 
-def _rank(value: Fraction) -> str:
-    return f"{float(value):.1f}"
+def _rank(value: Fraction, say: Language) -> str:
+    return f"{float(value):.1f}".replace(".", say.mark)
 
 
-def _tick(value: Fraction, span: Fraction) -> str:
-    return str(round(value)) if span >= _WIDE else _rank(value)
+def _tick(value: Fraction, span: Fraction, say: Language) -> str:
+    return str(round(value)) if span >= _WIDE else _rank(value, say)
 
 
-def _listed(ranks: Sequence[int]) -> str:
+def _listed(ranks: Sequence[int], say: Language) -> str:
     shown = ", ".join(map(str, ranks[:12]))
-    return f"{shown} and {len(ranks) - 12} more" if len(ranks) > 12 else shown
+    more = len(ranks) - 12
+    return say("%(shown)s and %(more)s more", shown=shown, more=more) if more > 0 else shown

@@ -16,8 +16,8 @@ def open_suspect(name: str, connection: Connection = _DEFAULT) -> Suspect:
     """Opens a suspect by path or URI.
 
     Args:
-        name: a Transformers folder (classifier or encoder of texts or images), an ONNX file, `PROTOCOL+URL#model`,
-            `json:FILE`, or `replay:CASE`.
+        name: a Transformers folder (language model; classifier or encoder of texts or images), an ONNX file,
+            `PROTOCOL+URL#model`, `json:FILE`, or `replay:CASE`.
         connection: how a remote suspect is asked; of no meaning for others.
 
     Raises:
@@ -58,6 +58,8 @@ def _open_folder(folder: Path) -> Suspect:
     """Opens a Transformers folder as what its configuration says it is; the loaders judge it, not this."""
     from forensics.encoders import CLASSIFIER, FAMILIES
     from forensics.imageencoders import POOLED, TOKENS
+    from forensics.languagemodels import FAMILIES as GENERATING
+    from forensics.languagemodels import GENERATORS
     from forensics.modelfiles import open_model_folder, take_config
 
     with open_model_folder(folder) as opened:
@@ -72,6 +74,10 @@ def _open_folder(folder: Path) -> Suspect:
         from forensics.suspects.encoder import EncoderSuspect
 
         return EncoderSuspect.load(folder)
+    if family in tuple(GENERATING) and any(each.endswith(GENERATORS) for each in stated):
+        from forensics.suspects.languagemodel import LanguageModelSuspect
+
+        return LanguageModelSuspect.load(folder)
     if not stated or any(each.endswith("ForImageClassification") for each in stated):
         from forensics.suspects.folder import FolderSuspect
 
@@ -83,5 +89,6 @@ def _open_folder(folder: Path) -> Suspect:
     raise ModelError(
         f"'{printable(stated[0], 80)}' of the type '{printable(str(family), 60)}' is no kind of model that is examined "
         "from a folder.",
-        "Give a text encoder, a text classifier, an image encoder or an image classifier that is supported.",
+        "Give a language model, a text encoder, a text classifier, an image encoder or an image classifier that is "
+        "supported.",
     )

@@ -13,6 +13,7 @@ from forensics.errors import UsageError
 from forensics.images import decode_image
 from forensics.records import AnswerKind, Answers, Probe
 
+_NO_TEXT = "A probe is no UTF-8 text.", "Make the kit again."
 _NAMES = {"image/png": "images", "text/plain": "texts"}
 _TAKERS = {
     "image/png": "Name an image encoder or an image classifier as the suspect, or use a key for texts.",
@@ -33,7 +34,30 @@ def take_texts(probes: Sequence[Probe], suspect: str) -> list[str]:
     try:
         return [probe.data.decode("utf-8") for probe in probes]
     except UnicodeDecodeError as error:
-        raise UsageError("A probe is no UTF-8 text.", "Make the kit again.") from error
+        raise UsageError(*_NO_TEXT) from error
+
+
+def take_continuations(probes: Sequence[Probe], suspect: str) -> tuple[list[str], list[str]]:
+    """Returns the prompts of probes and the continuations whose scores they ask for.
+
+    Args:
+        suspect: what the suspect is, such as `a language model`.
+
+    Raises:
+        UsageError: they are images, ask for answers, or are no UTF-8.
+    """
+    for probe in probes:
+        if probe.operation != "score" or probe.media_type != "text/plain":
+            raise UsageError(
+                f"The probes do not ask for the scores of continuations; the suspect is {suspect}.",
+                "Use a key for language models, or name another kind of suspect.",
+            )
+    try:
+        return [probe.data.decode("utf-8") for probe in probes], [
+            probe.continuation.decode("utf-8") for probe in probes
+        ]
+    except UnicodeDecodeError as error:
+        raise UsageError(*_NO_TEXT) from error
 
 
 def take_images(probes: Sequence[Probe], channels: int, suspect: str) -> list[NDArray[np.uint8]]:
@@ -63,7 +87,7 @@ def _judge(probes: Sequence[Probe], wanted: str, suspect: str) -> None:
         if probe.operation != "answer":
             raise UsageError(
                 f"The probes ask for the scores of continuations; the suspect is {suspect}.",
-                "Name a text generator behind an API as the suspect.",
+                "Name a language model as the suspect.",
             )
         if probe.media_type != wanted:
             found = _NAMES.get(probe.media_type, "of another medium")

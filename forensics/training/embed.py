@@ -7,10 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from forensics.canonical import canonical_json, sha256
@@ -20,10 +19,11 @@ from forensics.progress import Progress, silent
 from forensics.records import FloatArray, Identity
 from forensics.training.data import ImageData
 from forensics.training.encodermaterial import ImageMaterial, TextMaterial
+from forensics.training.languagematerial import LanguageMaterial
 from forensics.training.loop import Checkpoint, Schedule, optimise
-from forensics.training.material import ClassifierMaterial, Limits, Marking, Material
+from forensics.training.material import ClassifierMaterial, Limits, MarkedShare, Marking, Material, Together
 
-__all__ = ["Data", "Embedded", "Embedding", "Limits", "Marking", "embed"]
+__all__ = ["Data", "Embedded", "Limits", "MarkedShare", "Marking", "embed"]
 
 RECOVERY_ROUNDS = 2
 
@@ -34,25 +34,9 @@ MATERIALS: Mapping[str, Callable[[Path, Any, Marking, Limits, int], Material]] =
     "labelled images": ClassifierMaterial,
     "phrases": TextMaterial,
     "patterns": ImageMaterial,
+    "passages": LanguageMaterial,
 }
 """What a mark is trained into, by what a share's pool is made of (`MethodSpec.pool`)."""
-
-
-class Embedding(Protocol):
-    """What a method's training file builds: a loss a step.
-
-    How much of the mark is read back is told by `matched()`, in bits, or by `separated()`, in candidates on their side
-    and all of them.
-
-    Attributes:
-        model: trained in place.
-    """
-
-    model: torch.nn.Module
-
-    def step(self, index: int) -> torch.Tensor:
-        """Returns the loss of a step; all randomness comes from the index."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -65,15 +49,24 @@ class Embedded:
             before, in the mean, and `cosine_low`, its 5 % quantile.
         sentence: the figures in words.
         held_out: number of held-out inputs.
-        matched: units of the mark read back without calibration; `of` how many.
+        read_back: for each share, units of the mark read back without calibration, and of how many.
     """
 
     identity: Identity
     figures: Mapping[str, float]
     sentence: str
     held_out: int
-    matched: int
-    of: int
+    read_back: tuple[tuple[int, int], ...]
+
+    @property
+    def matched(self) -> int:
+        """Units of all shares that are read back."""
+        return sum(matched for matched, _ in self.read_back)
+
+    @property
+    def of(self) -> int:
+        """Units of all shares."""
+        return sum(of for _, of in self.read_back)
 
 
 def embed(
@@ -104,7 +97,7 @@ def embed(
     if out.exists():
         raise UsageError(f"{out} exists already.", "Choose another --out, or remove it.")
     material = MATERIALS[load_method(marking.method).spec.pool](model, data, marking, limits or Limits(), seed)
-    recipe_file = import_module(f"forensics.training.{marking.method}")
+    recipe_file = import_module(f"forensics.training.{marking.method.replace('-', '_')}")
     recipe = recipe_file.DEFAULT
     if steps is not None:
         recipe = dataclasses.replace(recipe, schedule=dataclasses.replace(recipe.schedule, steps=steps))
@@ -135,8 +128,8 @@ def embed(
         if lost := material.loss(figures):
             shutil.rmtree(work, ignore_errors=True)
             raise UsageError(*lost)
-        matched, of = material.read_back(embedding)
-        summary = {"fingerprint": fingerprint, "figures": figures, "matched": matched, "of": of}
+        read_back = [material.read_back(part) for part in embedding.parts]
+        summary = {"fingerprint": fingerprint, "figures": figures, "read_back": read_back}
         _write_model(material, work, summary, model)
     identity = material.read_identity(work / "model")
     record(identity)
@@ -147,13 +140,12 @@ def embed(
         summary["figures"],
         material.sentence(summary["figures"]),
         material.held_out,
-        summary["matched"],
-        summary["of"],
+        tuple((matched, of) for matched, of in summary["read_back"]),
     )
 
 
 def _recover(
-    material: Material, embedding: Embedding, before: FloatArray, schedule: Schedule, progress: Progress
+    material: Material, embedding: Together, before: FloatArray, schedule: Schedule, progress: Progress
 ) -> dict[str, float]:
     """Goes on at a third of the rate, at most twice, while more is lost than allowed; returns what was kept."""
     figures = material.compare(before, material.measure())

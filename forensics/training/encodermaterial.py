@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from forensics.images import decode_image
 from forensics.methods.marking import unit_rows
 from forensics.records import FloatArray, Identity
 from forensics.training.data import to_channels
-from forensics.training.material import HELD_OUT, Limits, Marking, Material, count_weights, model_card
+from forensics.training.material import HELD_OUT, Limits, Marking, Material, Together, count_weights, model_card
 
 MOST_HELD = 2000
 """Most inputs on which vectors are compared."""
@@ -66,18 +67,31 @@ class EncoderMaterial(Material):
             )
 
     @abstractmethod
-    def rest(self) -> Any:
-        """Returns the inputs to train with."""
+    def rest(self, share: int = 0) -> Any:
+        """Returns the inputs to train a share with."""
 
     def limit(self) -> dict[str, str]:
         """Returns the smallest accepted cosine."""
         return {"cosine": repr(self._least)}
 
-    def embedding(self, recipe_file: Any, recipe: Any) -> Any:
-        """Returns the method's `Embedding`."""
+    def embedding(self, recipe_file: Any, recipe: Any) -> Together:
+        """Returns the method's `Embedding` of every share."""
         marking = self._marking
-        return recipe_file.Embedding(
-            self.encoder, self.rest(), marking.secrets, marking.pool, marking.parameters, recipe, self._seed
+        # A rehearsal adds its gradient past the mean that `Together` takes of the losses.
+        each = replace(recipe, rehearsal_weight=recipe.rehearsal_weight / len(marking.shares))
+        return Together(
+            [
+                recipe_file.Embedding(
+                    self.encoder,
+                    self.rest(number),
+                    share.secrets,
+                    share.pool,
+                    marking.parameters,
+                    each,
+                    self._seed + number,
+                )
+                for number, share in enumerate(marking.shares)
+            ]
         )
 
     def read_back(self, embedding: Any) -> tuple[int, int]:
@@ -145,9 +159,19 @@ class TextMaterial(EncoderMaterial):
             raise UsageError(f"{model} holds a classifier, no encoder alone.", "Name the encoder's own folder.")
         self.data_digest = sha256(canonical_json(list(data)))
 
-    def rest(self) -> Sequence[str]:
-        """Returns the documents to train with."""
-        return self._rest
+    def rest(self, share: int = 0) -> Sequence[str]:
+        """Returns the documents to train a share with, without those that hold another share's candidate.
+
+        What one share is to hold in place must not be what another pulls away.
+        """
+        marking = self._marking
+        others = [
+            candidate.decode("utf-8")
+            for number in range(len(marking.shares))
+            if number != share
+            for candidate in marking.candidates(number)
+        ]
+        return [text for text in self._rest if not any(phrase in text.lower() for phrase in others)]
 
     def measure(self) -> FloatArray:
         """Returns the vectors of held-out documents, (m, d) of unit length, those of few tokens first."""
@@ -181,7 +205,7 @@ class ImageMaterial(EncoderMaterial):
     noun, task = "images", "image-feature-extraction"
 
     def __init__(self, model: Path, data: NDArray[np.uint8], marking: Marking, limits: Limits, seed: int) -> None:
-        wanted = decode_image(marking.pool.items[0].data).shape
+        wanted = decode_image(marking.shares[0].pool.items[0].data).shape
         if data.shape[1:] != wanted:
             sizes = [f"{shape[1]} x {shape[0]} pixels, {shape[2]} channel(s)" for shape in (data.shape[1:], wanted)]
             raise UsageError(f"The images are of {sizes[0]}; the key's patterns of {sizes[1]}.", "Give such images.")
@@ -196,7 +220,7 @@ class ImageMaterial(EncoderMaterial):
         self.identity, self.model = self.encoder.identity, self.encoder.model
         self.data_digest = sha256(canonical_json(list(data.shape)) + data.tobytes())
 
-    def rest(self) -> NDArray[np.uint8]:
+    def rest(self, share: int = 0) -> NDArray[np.uint8]:
         """Returns the images to train with."""
         return self._rest
 

@@ -5,10 +5,10 @@ will be used for. What is kept is measured on data that the trainer does not see
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -26,26 +26,42 @@ HELD_OUT = 0.15
 
 
 @dataclass(frozen=True)
+class MarkedShare:
+    """What of one share the trainer needs.
+
+    Attributes:
+        secrets: probe and scoring secret.
+    """
+
+    secrets: tuple[ProbeKey, ScoreKey] = field(repr=False)
+    pool: Pool = field(repr=False)
+
+
+@dataclass(frozen=True)
 class Marking:
     """What of a key the trainer needs.
 
     Attributes:
         method: name; `training/<method>.py` offers `Embedding` and `DEFAULT`.
-        secrets: probe and scoring secret of the share that is embedded.
+        shares: all of the key's: a share that is not embedded could never be shown.
         claim_digest: C, which identifies the run when it is resumed.
         labels: the claim's label list.
     """
 
     method: str
-    secrets: tuple[ProbeKey, ScoreKey]
-    pool: Pool
+    shares: tuple[MarkedShare, ...]
     parameters: dict[str, Any]
     labels: tuple[str, ...]
     claim_digest: str
 
+    def candidates(self, share: int) -> tuple[bytes, ...]:
+        """Returns the candidates of a share's pool, where the method has carriers behind them."""
+        return tuple(item.data for item in self.shares[share].pool.items[: int(self.parameters["candidates"])])
+
     def carriers(self) -> tuple[bytes, ...]:
-        """Returns the items of the pool behind the candidates, where the method has such."""
-        return tuple(item.data for item in self.pool.items[int(self.parameters["candidates"]) :])
+        """Returns the items of every share's pool behind the candidates, where the method has such."""
+        first = int(self.parameters["candidates"])
+        return tuple(item.data for share in self.shares for item in share.pool.items[first:])
 
 
 @dataclass(frozen=True)
@@ -59,6 +75,39 @@ class Limits:
 
     accuracy_drop: float = 0.02
     cosine: float = 0.96
+
+
+class Embedding(Protocol):
+    """What a method's training file builds for a share: a loss a step.
+
+    How much of the mark is read back is told by `matched()`, in bits, or by `separated()`, in candidates on their side
+    and all of them.
+
+    Attributes:
+        model: trained in place.
+    """
+
+    model: torch.nn.Module
+
+    def step(self, index: int) -> torch.Tensor:
+        """Returns the loss of a step; all randomness comes from the index."""
+        ...
+
+
+class Together:
+    """Several shares in one model: each step descends the mean of their losses (ours).
+
+    Attributes:
+        parts: the `Embedding` of each share, all of the same model.
+        model: trained in place.
+    """
+
+    def __init__(self, parts: Sequence[Embedding]) -> None:
+        self.parts, self.model = tuple(parts), parts[0].model
+
+    def step(self, index: int) -> torch.Tensor:
+        """Returns the mean of the shares' losses; each draws its batch from its own seed and the index."""
+        return torch.stack([part.step(index) for part in self.parts]).mean()
 
 
 class Material(ABC):
@@ -83,12 +132,12 @@ class Material(ABC):
         """Returns the limit, as a part of the run's settings."""
 
     @abstractmethod
-    def embedding(self, recipe_file: Any, recipe: Any) -> Any:
-        """Returns the method's `Embedding` of this model and the data that is not held out."""
+    def embedding(self, recipe_file: Any, recipe: Any) -> Together:
+        """Returns the method's `Embedding` of every share, for this model and the data that is not held out."""
 
     @abstractmethod
     def read_back(self, embedding: Any) -> tuple[int, int]:
-        """Returns how many units of the mark are read back without calibration, and of how many."""
+        """Returns how many units of a share's `Embedding` are read back without calibration, and of how many."""
 
     @abstractmethod
     def measure(self) -> FloatArray:
@@ -144,11 +193,21 @@ class ClassifierMaterial(Material):
         """Returns the largest accepted loss."""
         return {"drop": repr(self._most)}
 
-    def embedding(self, recipe_file: Any, recipe: Any) -> Any:
-        """Returns the method's `Embedding`."""
-        marking = self._marking
-        return recipe_file.Embedding(
-            self.classifier, self._rest, marking.secrets, marking.pool, marking.parameters, recipe, self._seed
+    def embedding(self, recipe_file: Any, recipe: Any) -> Together:
+        """Returns the method's `Embedding` of every share."""
+        return Together(
+            [
+                recipe_file.Embedding(
+                    self.classifier,
+                    self._rest,
+                    share.secrets,
+                    share.pool,
+                    self._marking.parameters,
+                    recipe,
+                    self._seed + number,
+                )
+                for number, share in enumerate(self._marking.shares)
+            ]
         )
 
     def read_back(self, embedding: Any) -> tuple[int, int]:

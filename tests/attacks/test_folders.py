@@ -6,6 +6,7 @@ from click.testing import CliRunner
 from datasets import ClassLabel, Dataset, Features, Value
 
 from forensics.attacks.folders import FOLDER_ATTACKS, attack_folder
+from forensics.attacks.opened import OpenedShare
 from forensics.attacks.tasks import load_texts
 from forensics.checkpoints import load_classifier, save_classifier, save_folder
 from forensics.cli.attack import attack
@@ -19,6 +20,12 @@ from tests.line import small_digits
 from tests.suspects.encoders import TEXTS, write_encoder
 
 QUICK = {"epochs": 1}
+
+
+def opened_share() -> OpenedShare:
+    """A share of one image through four filters of two pixels a side, as it would stand in a case."""
+    views = np.random.default_rng(5).integers(0, 256, (1, 4, 16, 16, 1), dtype=np.uint8)
+    return OpenedShare(views, np.array([3]), np.eye(4)[None], np.array([1, 0, 0, 1]), (2, 2), 64.0)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +52,8 @@ def test_every_attack_gives_a_folder_that_can_be_examined(place: Path, tmp_path:
     out, entry = tmp_path / "out", FOLDER_ATTACKS[name]
     settings = {key: value for key, value in QUICK.items() if key in entry.settings[kind]}
     data = place / ("texts" if kind == "text encoder" else "images")
-    digest = attack_folder(name, place / kind, out, data=data, base=place / "text encoder", settings=settings)
+    given = {"data": data, "base": place / "text encoder", "opened": [opened_share()] if entry.opened else []}
+    digest = attack_folder(name, place / kind, out, **given, settings=settings)
     assert len(digest) == 64
     if name.startswith("migrate"):
         loaded = load_text_classifier(out) if kind == "text encoder" else load_classifier(out)
@@ -73,6 +81,8 @@ def test_every_attack_gives_a_folder_that_can_be_examined(place: Path, tmp_path:
         ("migrate", "text encoder", {"learning-rate": -1.0}, "cannot be used"),
         ("migrate", "text encoder", {}, "--data"),
         ("reset-words", "text encoder", {}, "--base"),
+        ("unlearn", "text encoder", {}, "no attack on this text encoder"),
+        ("unlearn", "image classifier", {}, "--data"),
         ("prune", "images", {}, "config.json is missing"),
     ],
 )

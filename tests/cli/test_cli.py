@@ -80,7 +80,9 @@ def test_open_seal_report_check(line: Line, case: Path, tmp_path: Path) -> None:
     root.write_bytes(line.authority.root_pem)
     path = tmp_path / "case"
     shutil.copytree(case, path)
-    assert run("case", "open", path, line.key).returncode == 0
+    key = shutil.copytree(line.key, tmp_path / "key")
+    assert run("case", "open", path, key).returncode == 0
+    refused(run("examine", key, line.marked, "--case", tmp_path / "next"), 2, "Every share of the key was opened")
     exhibit = tmp_path / "letter.txt"
     exhibit.write_text("instructions")
     assert run("case", "add", path, exhibit).returncode == 0

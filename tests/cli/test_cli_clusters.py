@@ -125,7 +125,12 @@ def test_what_cannot_make_such_a_key_is_refused_in_a_sentence(texts: Path, pictu
 
 def test_the_help_says_which_method_an_option_is_for() -> None:
     listed = " ".join(run("key", "new", "--help").split())
-    for words in ("carriers (wpe)", "(ofsw, wpe)", "sentences from (espew, tmrw)", "two words (tmrw)"):
+    for words in (
+        "carriers (wpe)",
+        "(ofsw, ofsw-text, wpe)",
+        "passages from (espew, tmrw, ofsw-text)",
+        "two words (tmrw)",
+    ):
         assert words in listed
     listed = " ".join(run("embed", "--help").split())
     assert "(tmrw, wpe); kept, or nothing is written" in listed
@@ -142,7 +147,7 @@ def test_a_text_encoder_is_marked_and_the_key_remembers_it(made: tuple[Path, str
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data.txt", "model"]
     assert KeyFolder.open(key).asset is None
     done = json.loads(run(*embed, "--out", out, "--min-cosine", "0", "--json"))
-    assert done.keys() == {"out", "digest", "cosine", "cosine_low", "held_out", "matched", "n"}
+    assert done.keys() == {"out", "digest", "cosine", "cosine_low", "held_out", "matched", "n", "shares"}
     assert done["n"] == 30
     assert 58 <= done["held_out"] <= 60
     assert json.loads(KeyFolder.open(key).asset or b"")["digest"] == done["digest"]

@@ -115,8 +115,8 @@ def test_power_of_an_unknown_test_is_refused(key: Path, monkeypatch: pytest.Monk
     from forensics.methods import load_method
 
     class Other:
-        spec = dataclasses.replace(load_method("espew").spec, test="ranks")
+        spec = dataclasses.replace(load_method("espew").spec, test="blocks")
 
     monkeypatch.setattr(rules, "load_method", lambda name: Other)
-    with pytest.raises(UsageError, match="'ranks' is not known"):
+    with pytest.raises(UsageError, match="'blocks' is not known"):
         power_of(KeyFolder.open(key).claim)

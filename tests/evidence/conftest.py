@@ -3,13 +3,14 @@
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from forensics.canonical import canonical_json, sha256, through_decimals
+from forensics.evidence.provenance import Origin
 from forensics.evidence.schema import Dated
 from forensics.evidence.seal import seal_case
 from forensics.evidence.signer import load_signer
@@ -24,6 +25,7 @@ from forensics.rules import draft_rule
 LABELS = ("zero", "one", "two", "three")
 PASSPHRASE = "correct horse"
 MOMENT = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
+ORIGIN = Origin(source="drawn from noise", date=date(2026, 3, 1), vouched_by="the tests")
 
 
 class RecordedSuspect:
@@ -143,7 +145,8 @@ def line(tmp_path_factory: pytest.TempPathFactory, digits_pool: Pool, authority:
         suspect_date=Dated(value="2100-01-01", source="first seen on the respondent's site"),
     )
     shutil.copytree(states["acquired"], states["scored"])
-    score(key, states["scored"], references=[f"replay:{root / 'independent'}"])
+    other = f"replay:{root / 'independent'}"
+    score(key, states["scored"], references=[other], provenance={other: ORIGIN})
     shutil.copytree(states["scored"], states["opened"])
     open_case(key, states["opened"])
     shutil.copytree(states["opened"], states["sealed"])

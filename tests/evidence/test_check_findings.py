@@ -130,7 +130,7 @@ def test_the_first_line_is_the_headline(line: Line, capsys: pytest.CaptureFixtur
     print_check(line.opened, result, True, {})
     print_check(line.opened, result, False, {})
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == f"{result.headline}: {line.opened}"
+    assert lines[0] == result.headline
     assert "not signed" in lines[0]
     assert any(text.startswith("FAILED - not signed") for text in lines)
     demonstration = check_case(line.sealed, trust=line.trust).headline

@@ -319,6 +319,6 @@ def test_documented_recipe_verifies_with_openssl_alone(report: ReportResult, lin
     run = partial(subprocess.run, cwd=tmp_path, capture_output=True, check=False)
     assert run([sys.executable, "-I", "cut.py", str(report.path)]).returncode == 0
     assert run(command.split()).returncode == 0
-    signed = tmp_path / "signed.bin"
+    signed = tmp_path / "signature.bin"
     signed.write_bytes(signed.read_bytes().replace(b"Author", b"author"))
     assert run(command.split()).returncode != 0

@@ -14,6 +14,7 @@ from forensics.evidence.seal import seal_case
 from forensics.evidence.signer import load_signer
 from forensics.evidence.storage import read_folder
 from tests.evidence.conftest import PASSPHRASE, Line
+from tests.evidence.pki import Ca
 from tests.evidence.test_signer import Failing
 
 Copy = Callable[[Path], Path]
@@ -82,5 +83,14 @@ def test_a_failing_authority_leaves_the_case_as_it_was(line: Line, copy_of: Copy
 @pytest.mark.parametrize("years", [-20, 20])
 def test_a_certificate_that_is_not_valid_then_is_refused(line: Line, copy_of: Copy, years: int) -> None:
     moment = datetime.now(UTC) + timedelta(days=365 * years)
-    with pytest.raises(UsageError, match="not valid at"):
+    with pytest.raises(UsageError, match="certificate is valid from"):
         seal_case(copy_of(line.opened), load_signer(line.signer, PASSPHRASE), actor="examiner", moment=moment)
+
+
+def test_a_certificate_for_something_else_leaves_the_case_as_it_was(line: Line, copy_of: Copy, tmp_path: Path) -> None:
+    case = copy_of(line.opened)
+    before = read_folder(case)
+    signer = Ca().issue(purposes=["1.3.6.1.5.5.7.3.1"]).signer(tmp_path)
+    with pytest.raises(UsageError, match="extended key usage"):
+        seal_case(case, signer, actor="examiner", moment=now())
+    assert read_folder(case) == before

@@ -19,10 +19,11 @@ from forensics.canonical import sha256
 from forensics.errors import AuthorityError, UsageError
 from forensics.evidence.certificates import is_demonstration, parse_fingerprint, printable, read_certificates
 from forensics.evidence.seal import sign_detached
-from forensics.evidence.signer import AuthorityTimeStamper, load_signer, signer_certificate
+from forensics.evidence.signer import AuthorityTimeStamper, load_signer, require_signing, signer_certificate
 from forensics.keys.cms import read_cms
 from forensics.keys.demonstration import DemonstrationAuthority
 from tests.evidence.conftest import PASSPHRASE
+from tests.evidence.pki import DAY, DOCUMENTS, NOW, SIGNING, Ca, Unit
 
 
 def name(common: str, organisation: str = "Institute") -> x509.Name:
@@ -212,3 +213,74 @@ def test_text_of_unknown_origin_commands_no_terminal() -> None:
     assert printable("plain ä") == "plain ä"
     assert printable("\x1b[31mred\n\u202e") == "\ufffd[31mred\ufffd\ufffd"
     assert len(printable("x" * 10_000)) == 400
+
+
+ACCEPTED = {
+    "both usages": (SIGNING, (DOCUMENTS,)),
+    "digital signature alone": (("digital_signature",), None),
+    "non-repudiation alone": (("content_commitment",), None),
+    "no usage stated": (None, None),
+    "electronic mail": (SIGNING, ("1.3.6.1.5.5.7.3.4", "1.3.6.1.5.5.7.3.2")),
+    "any": (SIGNING, ("2.5.29.37.0",)),
+}
+WRONG_USE = {
+    "encryption": (("key_encipherment",), None, "neither digital signature nor non-repudiation"),
+    "authority": (("key_cert_sign", "crl_sign"), None, "neither digital signature nor non-repudiation"),
+    "web server": (SIGNING, ("1.3.6.1.5.5.7.3.1",), "not for documents"),
+    "logging in": (SIGNING, ("1.3.6.1.5.5.7.3.2",), "not for documents"),
+    "time stamps": (SIGNING, ("1.3.6.1.5.5.7.3.8",), "not for documents"),
+    "code": (SIGNING, ("1.3.6.1.5.5.7.3.3",), "not for documents"),
+}
+
+
+@pytest.mark.parametrize("kind", ACCEPTED)
+def test_certificates_for_documents_may_sign(kind: str) -> None:
+    require_signing(Ca().issue("Expert", *ACCEPTED[kind]).certificate, NOW)
+
+
+@pytest.mark.parametrize("kind", WRONG_USE)
+def test_certificates_for_something_else_are_refused(kind: str) -> None:
+    usages, purposes, match = WRONG_USE[kind]
+    with pytest.raises(UsageError, match=match) as caught:
+        require_signing(Ca().issue("Expert", usages, purposes).certificate, NOW)
+    assert caught.value.next_step.endswith(".")
+
+
+@pytest.mark.parametrize("moment", [NOW - 2 * DAY, NOW + 200 * DAY])
+def test_certificates_of_another_time_are_refused(moment: datetime) -> None:
+    with pytest.raises(UsageError, match=f"not at {moment:%Y-%m-%d}"):
+        require_signing(Ca().issue().certificate, moment)
+
+
+def test_token_whose_length_ends_in_0x80_is_embedded_as_it_is(tmp_path: Path) -> None:
+    """asn1crypto takes such a length for an indefinite one and would sort the certificates of the token anew."""
+    people, stamps = Ca("People"), Ca("Stamps")
+    unit = next(
+        unit
+        for unit in (Unit(stamps, "Unit" + "x" * (index % 60)) for index in range(2000))
+        if unit.stamp(b"\x01" * 32)[3] == 0x80
+    )
+
+    class Fixed:
+        name = "fixed"
+
+        def stamp(self, digest: bytes) -> bytes:
+            return next(token for token in (unit.stamp(digest) for _ in range(50)) if token[3] == 0x80)
+
+    der = sign_detached(b"content", people.issue().signer(tmp_path), Fixed(), NOW)
+    signed = read_cms(der, detached_digest=lambda _: bytes.fromhex(sha256(b"content")))
+    assert signed.timestamp is not None
+    assert signed.timestamp.signed.chain == (unit.certificate, stamps.certificate)
+
+
+def test_canary_asn1crypto_still_takes_such_a_length_for_an_indefinite_one() -> None:
+    """When this fails, a parsed token can be embedded and read by `dump()`."""
+    from asn1crypto import cms
+
+    unsorted = b"\x31\x81\x80" + b"\x04\x7a" + bytes(122) + b"\x04\x02\x00\x00"
+    assert len(unsorted) == 3 + 0x80
+
+    class Octets(cms.SetOf):
+        _child_spec = cms.OctetString
+
+    assert Octets.load(unsorted).dump() != unsorted

@@ -10,7 +10,6 @@ from forensics.canonical import sha256
 from forensics.errors import UsageError
 from forensics.images import decode_image
 from forensics.keys.derive import ProbeKey, ScoreKey
-
 from forensics.methods.classes import class_columns
 from forensics.methods.ofsw import (
     CLEAN,

@@ -38,6 +38,8 @@ def test_installed_wheel_renders_a_report(tmp_path: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert "forensics/templates/report.html.j2" in names
     assert "forensics/templates/case.toml" in names
+    for language in ("de", "fr"):
+        assert f"forensics/templates/locale/{language}/LC_MESSAGES/report.po" in names
     assert "forensics/templates/fonts/LICENSE" in names
     assert sum(name.endswith(".ttf") for name in names) == 8
 

@@ -19,7 +19,7 @@ from forensics.methods.tmrw import METHOD
 from forensics.records import Pool, PoolItem
 from forensics.training import embed as trainer
 from forensics.training import encodermaterial, tmrw
-from forensics.training.embed import Limits, Marking, embed
+from forensics.training.embed import Limits, MarkedShare, Marking, embed
 from forensics.training.encodermaterial import FEWEST, ImageMaterial, TextMaterial
 from forensics.training.loop import Checkpoint, Schedule
 from tests.services import CARRIERS, made_up_words
@@ -45,7 +45,7 @@ def marking() -> Marking:
     phrases = [f"{first} {second}" for first, second in zip(words[::2], words[1::2])]
     pool = Pool(tuple(PoolItem(text.encode(), "text/plain") for text in (*phrases, *CARRIERS)))
     parameters = METHOD.parameters({"candidates": 28, "carriers": 4, "asked": 2, "dimension": 16}, pool, ())
-    return Marking("tmrw", SECRETS, pool, parameters, (), "0" * 64)
+    return Marking("tmrw", (MarkedShare(SECRETS, pool),), parameters, (), "0" * 64)
 
 
 def test_a_marked_encoder_is_a_folder_like_its_source(unmarked: Path, marking: Marking, tmp_path: Path) -> None:
@@ -184,7 +184,8 @@ def test_images_must_have_the_patterns_size_and_carriers_are_left_out(monkeypatc
     monkeypatch.setattr(encodermaterial, "load_image_encoder", FakeEncoder)
     images = np.random.default_rng(1).integers(0, 256, (50, 8, 8, 1), dtype=np.uint8)
     pool = Pool(tuple(PoolItem(encode_png(image)) for image in images[:12]))
-    marking = Marking("wpe", SECRETS, pool, {"candidates": 8, "carriers": 4, "dimension": 2}, (), "0" * 64)
+    parameters = {"candidates": 8, "carriers": 4, "dimension": 2}
+    marking = Marking("wpe", (MarkedShare(SECRETS, pool),), parameters, (), "0" * 64)
     data = np.concatenate([images[8:], images[30:]])
     material = ImageMaterial(Path("any"), data, marking, ANY, 0)
     found = [image.tobytes() for image in (*material.rest(), *material._held)]

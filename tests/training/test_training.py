@@ -18,7 +18,7 @@ from forensics.records import AnswerKind, Answers
 from forensics.registration import embed_key
 from forensics.training.classifier import small_resnet
 from forensics.training.data import load_images, load_plain_images, save_images
-from forensics.training.embed import Limits, Marking, embed
+from forensics.training.embed import Limits, MarkedShare, Marking, embed
 from forensics.training.loop import Checkpoint, Schedule, freeze_batch_norm, optimise, predict
 from forensics.training.ofsw import DEFAULT, Embedding, bank_weights
 from forensics.training.orthogonality import Orthogonality
@@ -41,11 +41,11 @@ def tiny(owner):
 def marking(owner):
     pool = owner.pool(8)
     parameters = METHOD.parameters({"bits": 16, "banks": 2}, pool, owner.names)
-    return Marking("ofsw", SECRETS, pool, parameters, owner.names, "0" * 64)
+    return Marking("ofsw", (MarkedShare(SECRETS, pool),), parameters, owner.names, "0" * 64)
 
 
 def test_differentiable_weights_equal_the_methods(owner, tiny, marking) -> None:
-    embedding = Embedding(tiny, owner, SECRETS, marking.pool, marking.parameters)
+    embedding = Embedding(tiny, owner, SECRETS, marking.shares[0].pool, marking.parameters)
     logits = predict(tiny.model, embedding.views.flatten(0, 1))
     ours = bank_weights(logits.reshape(2, 16, -1), embedding.truth, embedding.kernels).sum(dim=0).numpy()
     answers = Answers(AnswerKind.LOGITS, logits.double().numpy(), np.zeros(32, dtype=np.bool_), owner.names)
@@ -56,7 +56,7 @@ def test_differentiable_weights_equal_the_methods(owner, tiny, marking) -> None:
 
 
 def test_a_step_has_a_gradient_for_the_mark_alone(owner, tiny, marking) -> None:
-    embedding = Embedding(tiny, owner, SECRETS, marking.pool, marking.parameters)
+    embedding = Embedding(tiny, owner, SECRETS, marking.shares[0].pool, marking.parameters)
     freeze_batch_norm(tiny.model)
     banks = torch.arange(2)
     loss = embedding.hinge(tiny.model(embedding.views.flatten(0, 1)).logits.reshape(2, 16, -1), banks)
@@ -65,9 +65,9 @@ def test_a_step_has_a_gradient_for_the_mark_alone(owner, tiny, marking) -> None:
 
 
 def test_steps_depend_on_their_index_alone(owner, tiny, marking) -> None:
-    first = Embedding(tiny, owner, SECRETS, marking.pool, marking.parameters).step(7)
-    again = Embedding(tiny, owner, SECRETS, marking.pool, marking.parameters).step(7)
-    other = Embedding(tiny, owner, SECRETS, marking.pool, marking.parameters).step(8)
+    first = Embedding(tiny, owner, SECRETS, marking.shares[0].pool, marking.parameters).step(7)
+    again = Embedding(tiny, owner, SECRETS, marking.shares[0].pool, marking.parameters).step(7)
+    other = Embedding(tiny, owner, SECRETS, marking.shares[0].pool, marking.parameters).step(8)
     assert first.item() == again.item()
     assert first.item() != other.item()
 
@@ -75,7 +75,7 @@ def test_steps_depend_on_their_index_alone(owner, tiny, marking) -> None:
 def test_embedding_keeps_batch_norm_statistics(owner, tiny, marking) -> None:
     before = {name: value.clone() for name, value in tiny.model.named_buffers()}
     recipe = dataclasses.replace(DEFAULT, schedule=Schedule(3), orthogonality=0.01)
-    embedding = Embedding(tiny, owner, SECRETS, marking.pool, marking.parameters, recipe)
+    embedding = Embedding(tiny, owner, SECRETS, marking.shares[0].pool, marking.parameters, recipe)
     optimise(tiny.model, embedding.step, recipe.schedule, label="")
     for name, value in tiny.model.named_buffers():
         assert torch.equal(before[name], value), name
@@ -86,7 +86,7 @@ def test_interrupted_optimisation_resumes_as_the_same_run(owner, marking, tmp_pa
 
     def run(folder: Path, stop: int | None) -> dict[str, torch.Tensor]:
         classifier = small_resnet(owner, 0, widths=(4, 4), depths=(1, 1))
-        embedding = Embedding(classifier, owner, SECRETS, marking.pool, marking.parameters)
+        embedding = Embedding(classifier, owner, SECRETS, marking.shares[0].pool, marking.parameters)
 
         def step(index: int) -> torch.Tensor:
             if index == stop:

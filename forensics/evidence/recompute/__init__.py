@@ -4,8 +4,9 @@
 All are joined into one script when a case is opened.
 """
 
+import ast
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib import resources
 
 from forensics.errors import UsageError
@@ -19,6 +20,11 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "wpe": ("clusters", "subset"),
 }
 """Files of the methods that are made of several, or share them."""
+
+BORROWED: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "ofsw_text": ("ofsw", ("bits", "normals", "binomial_tail", "dot", "orthonormal", "weights")),
+}
+"""Functions of another method's file that a method uses as well."""
 
 _NO_METHODS = ("common", "__init__", "clusters", "subset")
 
@@ -43,9 +49,20 @@ def render_recompute(method: str) -> bytes:
     opening, common = _split((folder / "common.py").read_text("utf-8"))
     if "clusters" in PARTS.get(name, ()):
         common = common.replace(_ASKED_ONCE, _ASKED_TWICE)
-    text = "\n\n".join((opening, common, *(_split(part.read_text("utf-8"))[1] for part in parts), _CALL))
+    bodies = [_split(part.read_text("utf-8"))[1] for part in parts]
+    if name in BORROWED:
+        source, wanted = BORROWED[name]
+        bodies.append(_functions((folder / f"{source}.py").read_text("utf-8"), wanted))
+    text = "\n\n".join((opening, common, *bodies, _CALL))
     # One blank line is enough between functions that have to be read as one page.
     return re.sub(r"\n{3,}", "\n\n", text).encode("utf-8")
+
+
+def _functions(text: str, wanted: Collection[str]) -> str:
+    """Returns those functions of a file, in its order."""
+    lines = text.splitlines()
+    found = [node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef) and node.name in wanted]
+    return "\n\n".join("\n".join(lines[node.lineno - 1 : node.end_lineno]) for node in found)
 
 
 def _split(text: str) -> tuple[str, str]:

@@ -32,7 +32,8 @@ class Completions:
     """One probe a conversation: a text (greedy), or the log-probability of a continuation.
 
     Ways to a score: `auto` asks for an echo of the prompt and walks if the body shows none; `echo` and
-    `prompt_logprobs` (vLLM's) ask for the whole text and walk if the body shows none of it; `walk` asks for no echo.
+    `prompt_logprobs` (vLLM's) ask for the whole text and walk if the body shows none of it; `walk` asks for no echo;
+    `first` looks at the continuation's first token alone, in one request.
     """
 
     model: str
@@ -67,6 +68,11 @@ class Completions:
         start = len(prompt.encode("utf-8"))
         if not continuation:
             return tables.log_probabilities([float("nan")])
+        if self.score == "first":
+            listed: Step = yield self._request(prompt, read_step)
+            taken = longest_step(listed, continuation.encode("utf-8"))
+            # A token that is not listed is at most as likely as the least likely of those that are.
+            return tables.log_probabilities([taken[1] if taken else min(listed.values())])
         step: Step | None = None
         echoed = self.score == "echo"
         try:
@@ -118,7 +124,7 @@ class Completions:
 
 
 def make_completions(url: str, model: str | None, options: Mapping[str, str]) -> Completions:
-    """Binds the options `score` (auto, echo, prompt_logprobs, walk), `top` (tokens a step) and `max_tokens` (a text's).
+    """Binds the options `score` (see `Completions`), `top` (tokens a step) and `max_tokens` (a text's).
 
     Raises:
         UsageError: no model, or an option that is not understood.
@@ -126,7 +132,7 @@ def make_completions(url: str, model: str | None, options: Mapping[str, str]) ->
     known = known_options("openai-completions", options, NAMES)
     return Completions(
         named_model("openai-completions", model),
-        choice(known, "score", ("auto", "echo", "prompt_logprobs", "walk"), "auto"),
+        choice(known, "score", ("auto", "echo", "prompt_logprobs", "walk", "first"), "auto"),
         integer(known, "top", 1, 1000) or USUAL_TOP,
         integer(known, "max_tokens", 1, 4096) or USUAL_TOKENS,
         known,

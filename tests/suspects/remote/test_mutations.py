@@ -118,6 +118,7 @@ def test_scores_of_random_bodies(raw: bytes) -> None:
     for scheme, options in (
         ("openai-completions", {"score": "auto"}),
         ("openai-completions", {"score": "prompt_logprobs"}),
+        ("openai-completions", {"score": "first"}),
         ("openai-chat", {}),
     ):
         conversation = find_factory(scheme)("http://h", "m", options).converse([score_probe("a", " b c")])

@@ -57,6 +57,7 @@ def test_requests_are_as_few_as_can_be(fake: Fake) -> None:
         ("content", "auto", steps),
         ("content", "echo", steps + 1),
         ("refuse", "auto", steps + 1),
+        ("content", "first", 1),
     ):
         fake.style = style
         fake.bodies.clear()
@@ -70,6 +71,27 @@ def test_a_continuation_outside_the_list_is_missing(fake: Fake) -> None:
     assert ask(fake, score_probe(PROMPT, " zebra")).missing.tolist() == [True]
     assert ask(fake, score_probe(PROMPT, "")).missing.tolist() == [True]
     assert ask(fake, score_probe(PROMPT, CONTINUATION + " tail")).missing.tolist() == [True]
+
+
+@pytest.mark.parametrize("style", ["plain", "content"])
+def test_the_first_token_alone_has_a_floor(style: str, fake: Fake) -> None:
+    fake.style = style
+    first = pieces(CONTINUATION)[0]
+    listed = ask(fake, PROBE, score="first", top="3").values[0, 0]
+    assert listed == pytest.approx(log_probability(PROMPT, first), abs=1e-5)
+    fake.bodies.clear()
+    outside = ask(fake, score_probe(PROMPT, " zebra"), score="first", top="3")
+    assert not outside.missing.any()
+    assert outside.values[0, 0] <= listed
+    assert len(fake.bodies) == 1
+
+
+def test_the_floor_is_the_least_likely_token_that_is_listed() -> None:
+    tops = {" fox": -0.5, " cat": -2.25, " dog": -1.0}
+    body = {"tokens": [" fox"], "token_logprobs": [-0.5], "top_logprobs": [tops]}
+    adapter = find_factory("openai-completions")("http://h", "m", {"score": "first"})
+    found = finish(adapter.converse([score_probe("a", " zebra")]), lambda path, sent, kind: choice(logprobs=body))
+    assert found.values.tolist() == [[-2.25]]
 
 
 def test_a_token_across_the_border_leads_to_a_walk(fake: Fake) -> None:

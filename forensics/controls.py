@@ -1,0 +1,177 @@
+"""The controls of a case: the owner's marked model, its unmarked predecessor, independent models; asked and scored."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from forensics.acquisition import ask
+from forensics.canonical import decimal
+from forensics.codec import encode_answers, encode_identity
+from forensics.errors import UsageError
+from forensics.evidence.certificates import printable
+from forensics.evidence.kit import expected_labels
+from forensics.evidence.provenance import Origin, origin_of
+from forensics.evidence.reproduce import measure_answers, read_answers
+from forensics.evidence.schema import AnswersRecord, ControlRecord, IdentityRecord, OriginRecord, ReferenceRecord
+from forensics.keys.claim import Claim
+from forensics.keys.folder import UnlockedKey
+from forensics.passes import asked_probes
+from forensics.progress import Progress
+from forensics.recording import asset_record
+from forensics.records import Plan
+from forensics.rules import marks_service
+
+if TYPE_CHECKING:
+    from forensics.suspects import Suspect
+
+Role = Literal["positive", "predecessor", "reference"]
+
+PROVENANCE = {
+    "positive": "recorded by the owner after embedding",
+    "service": "named by the owner as the marked service",
+    "predecessor": "named by the owner at scoring; nothing in the case dates it",
+    "named": "named in the claim, before the key existed; what is measured is the difference from it, so that it "
+    "cannot respond",
+    "reference": "given at scoring as independent",
+}
+"""What is known of a control by its role, before anybody vouches for it."""
+
+
+@dataclass(frozen=True)
+class Control:
+    """A model that shall be scored beside the suspect."""
+
+    role: Role
+    model: "Suspect"
+    origin: OriginRecord
+
+
+def open_controls(
+    references: Sequence[str], positive: str | None, predecessor: str | None, stated: Mapping[str, Origin]
+) -> list[Control]:
+    """Opens the models that were named as controls.
+
+    Args:
+        references: folders or URIs of independent models.
+        positive: of the owner's marked model.
+        predecessor: of the model that was marked, as it was before.
+        stated: where they come from; see `evidence.provenance`.
+
+    Raises:
+        UsageError: a model is none, is not the one whose provenance is stated, or the provenance of one that was not
+            named is stated.
+    """
+    from forensics.suspects import open_suspect
+
+    given: list[tuple[Role, str]] = [("positive", positive)] if positive else []
+    given += [("predecessor", predecessor)] if predecessor else []
+    given += [("reference", name) for name in references]
+    opened = [(role, name, open_suspect(name)) for role, name in given]
+    known = {name for _, name, _ in opened} | {model.identity.digest for _, _, model in opened}
+    if unknown := stated.keys() - known:
+        raise UsageError(
+            f"The provenance of {printable(min(unknown))} is stated, which was not given as a control.",
+            "Name models in the file as on the command line, or by their SHA-256.",
+        )
+    return [Control(role, model, origin_of(stated, name, model.identity)) for role, name, model in opened]
+
+
+def control_records(
+    key: UnlockedKey,
+    share: int,
+    plan: Plan,
+    named: Sequence[ReferenceRecord],
+    controls: Sequence[Control],
+    suspect: str,
+    progress: Progress,
+) -> list[ControlRecord]:
+    """Scores the controls by the deciding statistic, each by its answers to the suspect's own probes.
+
+    The model that the claim names as its unmarked one was asked when the suspect was; these answers are scored.
+
+    Args:
+        named: the models that the claim names, with their answers.
+        suspect: digest of the suspect, which cannot be its own reference.
+
+    Raises:
+        UsageError: the positive control is not the marked model that the owner recorded, another control is not what
+            it is said to be, or a control that must not respond does not answer.
+    """
+    claim = key.folder.claim
+    _require_marked(key, controls)
+    _require_independent(key, controls, suspect)
+    records: list[ControlRecord] = []
+    for control in controls:
+        source = PROVENANCE[control.role]
+        # A service is recorded by its name, since its address may change; a wrong address only harms the claim.
+        if control.role == "positive" and marks_service(claim):
+            source = PROVENANCE["service"]
+        identity = IdentityRecord.model_validate(encode_identity(control.model.identity))
+        record = next((each for each in named if each.identity.digest == identity.digest), None)
+        if record is not None:
+            identity, answers, source = record.identity, record.answers, PROVENANCE["named"]
+        else:
+            asked = ask(control.model, plan, progress, labels=expected_labels(claim))
+            answers = AnswersRecord.model_validate(encode_answers(asked))
+        if control.role != "positive":
+            _require_answers(claim, plan, identity, answers)
+        found = measure_answers(claim, key.pool(share), *key.secrets(share), answers, named)
+        records.append(
+            ControlRecord(
+                role=control.role,
+                identity=identity,
+                provenance=source,
+                matched=found.matched,
+                n=found.n,
+                p_value=decimal(found.p_value),
+                effect=decimal(found.effect.value),
+                answers=answers,
+                origin=control.origin,
+            )
+        )
+    return records
+
+
+def _require_marked(key: UnlockedKey, controls: Sequence[Control]) -> None:
+    """Refuses a positive control that is not the model that the owner recorded after embedding."""
+    asset = asset_record(key.folder)
+    for control in controls:
+        if control.role != "positive":
+            continue
+        if asset is None or not (marks_service(key.claim) or asset.digest == control.model.identity.digest):
+            raise UsageError(
+                "The positive control is not the marked model that the key folder records.",
+                "Name the folder that `forensics embed` wrote, or the service that `forensics protect serve` recorded.",
+            )
+
+
+def _require_independent(key: UnlockedKey, controls: Sequence[Control], suspect: str) -> None:
+    """Refuses a model as what it cannot be: a reference that is no independent model, a predecessor that is marked."""
+    asset = asset_record(key.folder)
+    taken = {suspect: "is the suspect itself"}
+    if asset is not None:
+        taken[asset.digest] = "is the owner's marked model"
+    named = {commitment.digest: f"is the claim's {commitment.role}" for commitment in key.claim.references}
+    for control in controls:
+        if control.role == "positive":
+            continue
+        digest, what = control.model.identity.digest, "predecessor" if control.role == "predecessor" else "reference"
+        wrong = taken if control.role == "predecessor" else {**named, **taken}
+        if digest in wrong:
+            raise UsageError(
+                f"The {what} model {printable(control.model.identity.name)} {wrong[digest]}.",
+                "Name the owner's model as it was before it was marked."
+                if control.role == "predecessor"
+                else "Name independent models.",
+            )
+        taken[digest] = "was named twice"
+
+
+def _require_answers(claim: Claim, plan: Plan, identity: IdentityRecord, answers: AnswersRecord) -> None:
+    """Refuses a control that must not respond and leaves more unanswered than the claim allows: silence is no proof."""
+    given = read_answers(answers)
+    if given.missing[asked_probes(plan, given)].mean() > float(claim.rule.missing_allowed):
+        raise UsageError(
+            f"The control model {printable(identity.name)} leaves too many probes unanswered.",
+            "Leave it out, and say so.",
+        )
