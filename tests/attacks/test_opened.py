@@ -56,15 +56,17 @@ def marked(owner: ImageData, pool: Pool, parameters: dict) -> tuple[Classifier, 
     return classifier, embedding
 
 
-@pytest.mark.parametrize(("settings", "most"), [({}, 4), ({"invert": 0}, 14), ({"own": 1}, 9)])
-def test_the_opened_share_is_forgotten_and_the_task_is_kept(marked, opened, settings: dict, most: int) -> None:
+@pytest.mark.parametrize(("settings", "most", "loss"), [({}, 4, 0.05), ({"invert": 0}, 14, 0.05), ({"own": 1}, 9, 0.2)])
+def test_the_opened_share_is_forgotten_and_the_task_is_kept(
+    marked, opened, settings: dict, most: int, loss: float
+) -> None:
     classifier, embedding = marked
     thief, stolen = small_digits(slice(400, 700)), clone(classifier)
     before = accuracy(stolen.model, thief.pixels(stolen), thief.labels)
     unlearn(stolen, thief, [opened], {"epochs": 8, "learning-rate": 1e-3, "seed": 1, **settings})
     embedding.model = stolen.model
     assert embedding.matched() <= most
-    assert accuracy(stolen.model, thief.pixels(stolen), thief.labels) > before - 0.05
+    assert accuracy(stolen.model, thief.pixels(stolen), thief.labels) > before - loss
     assert not stolen.model.training
     embedding.model = classifier.model
     assert embedding.matched() == 16

@@ -47,7 +47,8 @@ def test_bench_keys_are_derived_in_full_and_differ() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "blocks"), [("ofsw.md", 3), ("espew.md", 2), ("remote.md", 2), ("protect.md", 1), ("encoders.md", 1)]
+    ("name", "blocks"),
+    [("ofsw.md", 3), ("espew.md", 2), ("remote.md", 2), ("protect.md", 1), ("encoders.md", 1), ("shares.md", 1)],
 )
 def test_the_pages_tables_are_those_of_the_results(name: str, blocks: int) -> None:
     from forensics.bench.tables import figures, rewrite
