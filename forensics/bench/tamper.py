@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from forensics.bench import tamper_attacks, tamper_cases, tamper_folders, tamper_reports, tamper_tables
+from forensics.bench import tamper_attacks, tamper_cases, tamper_entries, tamper_folders, tamper_reports, tamper_tables
 from forensics.bench.results import Cell, Row, run_cells
 from forensics.bench.tamper_bases import PROFILES, Bases, add_reports, build, sample
 from forensics.bench.tamper_cases import HANDS, Original
@@ -81,8 +81,8 @@ def _cells(bases: Path, quick: bool) -> Iterator[Cell]:
     given: dict[str, Any] = {"bases": str(bases), "quick": quick}
     for level in ("B-LT",) if quick else PROFILES:
         yield Cell(f"report-{level}-{NAMED}", report_attacks, {**given, "level": level})
-    for name in ("attacks", "folders"):
-        yield Cell(f"case-{NAMED}-{name}", case_attacks if name == "attacks" else folder_attacks, given)
+    for name, function in (("attacks", case_attacks), ("entries", entry_attacks), ("folders", folder_attacks)):
+        yield Cell(f"case-{NAMED}-{name}", function, given)
     for base, kind in COUNTS:
         if base == "report":
             for level in ("B-LT",) if quick else (*PROFILES, "sample"):
@@ -145,12 +145,23 @@ def _counted(
 def case_attacks(bases: str, quick: bool) -> list[Row]:
     """Tries every named attack on the fresh case by every hand, and asks other programs about the last of them."""
     made = Bases(Path(bases))
-    original, desk = open_case(made, "fresh"), open_desk(made, "fresh")
+    original = open_case(made, "fresh")
+    control = Mutation("nothing, kept", original.files, Outcome.ACCEPTED)
+    return _by_hand(made, [control, *_some(tamper_attacks.attacks(original, made), quick)], quick)
+
+
+def entry_attacks(bases: str, quick: bool) -> list[Row]:
+    """Tries attacks on a signed entry of the custody log by every hand, and asks other programs as well."""
+    made = Bases(Path(bases))
+    original = Original(made.case("noted"), made.authorities())
+    control = Mutation("nothing, with a signed entry, kept", original.files, Outcome.ACCEPTED)
+    return _by_hand(made, [control, *_some(tamper_entries.entry_attacks(original), quick)], quick)
+
+
+def _by_hand(made: Bases, mutations: Iterable[Mutation], quick: bool) -> list[Row]:
+    desk = open_desk(made, "fresh")
     rows: dict[str, Row] = {}
-    for mutation in (
-        Mutation("nothing, kept", original.files, Outcome.ACCEPTED),
-        *_some(tamper_attacks.attacks(original, made), quick),
-    ):
+    for mutation in mutations:
         name, _, hand = mutation.name.rpartition(", ")
         row = rows.setdefault(name, {"document": "case", "base": "fresh", "kind": NAMED, "what": name, "hands": {}})
         row["hands"][hand] = _answer(desk, mutation)

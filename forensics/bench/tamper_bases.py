@@ -10,8 +10,9 @@ import numpy as np
 from forensics.canonical import canonical_json, now, parse_json, sha256, through_decimals
 from forensics.errors import UsageError
 from forensics.evidence.bag import render_bag
-from forensics.evidence.case import CaseFolder
+from forensics.evidence.case import CaseFolder, add_exhibit
 from forensics.evidence.custody import EVIDENCE
+from forensics.evidence.entries import entry_signer
 from forensics.evidence.longterm import Profile, SignatureOptions
 from forensics.evidence.schema import Dated, Evidence
 from forensics.evidence.seal import seal_case
@@ -31,6 +32,8 @@ SAMPLES = Path(__file__).parents[2] / "evidence_samples"
 PASSPHRASE = "bench"  # noqa: S105 - the keys of a bench protect nothing
 PROFILES: Mapping[str, Profile | None] = {"B-B": None, "B-T": None, "B-LT": "court", "B-LTA": "archive"}
 """Levels of the fresh reports' signatures, and the profiles that lead to them."""
+
+EXHIBIT = "data/exhibits/letter.txt"
 
 FORGED = ("copied", "forged")
 """Reports that a stranger makes: of the sealed case, and of a copy of it with another verdict."""
@@ -65,7 +68,8 @@ class Bases:
 
     Attributes:
         folder: cases `acquired`, `scored`, `opened`, `sealed`, `other` (a second suspect's), `foreign` (of another
-            key) and `second` (of another share); authorities `owner` and `stranger`.
+            key), `second` (of another share) and `noted` (with a signed entry in its custody log); authorities `owner`
+            and `stranger`.
     """
 
     folder: Path
@@ -113,7 +117,9 @@ def build(folder: Path) -> Bases:
         open_case(made, folder / name)
         if name == "sealed":
             shutil.copytree(folder / name, folder / "opened")
-    for name in ("sealed", "other"):
+    shutil.copytree(folder / "opened", folder / "noted")
+    note(folder / "noted", folder / "owner")
+    for name in ("sealed", "other", "noted"):
         seal(folder / name, folder / "owner")
     return Bases(folder)
 
@@ -132,6 +138,13 @@ def add_reports(bases: Bases, levels: Iterable[str] = PROFILES) -> None:
         (forged / name).write_bytes(content)
     for name, place in zip(FORGED, (bases.folder / "sealed", forged), strict=True):
         write(place, bases.folder / f"{name}.pdf", bases.folder / "stranger", "B-LT")
+
+
+def note(case: Path, authority: Path) -> None:
+    """Adds an exhibit to a case, by an entry that the signer of a saved authority signs and that this one dates."""
+    stamps, moment = DemonstrationAuthority.load(authority), now()
+    signer = entry_signer(load_signer(authority / "signer.p12", PASSPHRASE), stamps, moment)
+    add_exhibit(case, Path(EXHIBIT).name, b"It was I.", actor="clerk", moment=moment, signer=signer)
 
 
 def seal(case: Path, authority: Path) -> None:

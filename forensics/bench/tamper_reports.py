@@ -82,7 +82,7 @@ def accidents(raw: bytes, chance: random.Random) -> Iterator[Mutation]:
 def revisions(raw: bytes, chance: random.Random) -> Iterator[Mutation]:
     """Something is drawn on, added to or exchanged in the report by a later revision."""
     while True:
-        for change in (_draw, _annotate, _attach, _reword, _blank):
+        for change in _REVISIONS.values():
             writer = _writer(raw)
             what = change(writer, chance)
             yield Mutation(f"a later revision: {what}", _written(writer))
@@ -165,6 +165,15 @@ def _blank(writer: Any, chance: random.Random) -> str:
     return "an emptied page"
 
 
+_REVISIONS = {
+    "a box drawn over a page": _draw,
+    "an annotation": _annotate,
+    "another attachment": _attach,
+    "other metadata": _reword,
+    "an emptied page": _blank,
+}
+
+
 def attacks(raw: bytes, bases: Bases) -> Iterator[Mutation]:
     """Attacks on a fresh report that have a name."""
     report, chance = Report.read(raw), random.Random(5)
@@ -177,9 +186,10 @@ def attacks(raw: bytes, bases: Bases) -> Iterator[Mutation]:
     for what, tail in (("text", b"junk"), ("a line break", b"\n"), ("a second end mark", END), ("a zero byte", b"\0")):
         yield Mutation(f"{what} after the end", raw + tail)
     yield Mutation("text before the beginning", b"\n" + raw)
-    for change in (_draw, _annotate, _attach, _reword, _blank):
+    for what, change in _REVISIONS.items():
         writer = _writer(raw)
-        yield Mutation(f"a later revision: {change(writer, chance)}", _written(writer))
+        change(writer, chance)
+        yield Mutation(f"a later revision: {what}", _written(writer))
     yield from _cuts(report)
     yield from _signatures(report, bases)
     yield from _made_anew(bases)

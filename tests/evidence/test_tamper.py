@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from forensics.bench import tamper, tamper_attacks, tamper_folders, tamper_reports, tampering
+from forensics.bench import tamper, tamper_attacks, tamper_entries, tamper_folders, tamper_reports, tampering
 from forensics.bench.tables import rewrite
 from forensics.bench.tamper_bases import Bases, add_reports, build, sample
 from forensics.bench.tamper_cases import HANDS, Original
@@ -105,6 +105,16 @@ def test_odd_folders_and_seals_end_as_they_must(desk: Desk, bases: Bases, origin
     assert not found["wrong"], found["wrong"]
     # Other bytes that say the same: an issuer's certificate left out, a later timestamp of the same authority.
     assert (found["tried"], found[Outcome.ACCEPTED], found[Outcome.UNIDENTIFIED]) == (len(mutations), 2, 1)
+
+
+def test_attacks_on_a_signed_entry_end_as_they_must(desk: Desk, bases: Bases) -> None:
+    noted = Original(bases.case("noted"), bases.authorities())
+    assert desk.check(Mutation("nothing", noted.files)).outcome is Outcome.ACCEPTED
+    drawn = [each for each in tamper_entries.entry_attacks(noted) if not each.name.endswith(("kept", "unsigned"))]
+    mutations = [each for each in drawn if each.name.endswith("insider") or each.limit is Outcome.UNIDENTIFIED]
+    found = tally(desk, noted.files, mutations, len(mutations))
+    assert not found["wrong"], found["wrong"]
+    assert (found["tried"], found[Outcome.UNIDENTIFIED]) == (9, 1)
 
 
 AFTER_THE_FACT = {

@@ -1,5 +1,6 @@
 """The page that `forensics check` prints: short enough to be read, and never more than the check found."""
 
+import json
 import re
 import subprocess
 import sys
@@ -41,6 +42,12 @@ def sample() -> CheckResult:
     return check_case(SAMPLES / "case", trust=ROOT)
 
 
+def sample_matched() -> int:
+    """How many bits the sample's suspect gives back; its key is drawn anew whenever the samples are made."""
+    evidence = json.loads((SAMPLES / "case" / "data" / "evidence.json").read_bytes())
+    return int(evidence["score"]["measurement"]["matched"])
+
+
 def test_the_sample_in_words(sample: CheckResult) -> None:
     lines = page(sample)
     text = flat(lines)
@@ -49,7 +56,7 @@ def test_the_sample_in_words(sample: CheckResult) -> None:
     assert sum(line.startswith("  yes  ") for line in lines) == 5
     assert "not checked asked again, the suspect answers as recorded" in text
     assert REPRODUCED in text
-    assert "64 of 64 bits agree with the key" in text
+    assert f"{sample_matched()} of 64 bits agree with the key" in text
     assert "in fewer than one in a million cases" in text
     assert "not examined as controls: the owner's model before it was marked." in text
     assert "They do not say how" in text

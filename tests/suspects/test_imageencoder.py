@@ -202,7 +202,7 @@ def test_probes_that_are_no_images_are_refused(original: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"architectures": ["GPT2LMHeadModel"], "model_type": "gpt2"}, "'GPT2LMHeadModel' of the type 'gpt2'"),
+        ({"architectures": ["GPT2DoubleHeads"], "model_type": "gpt2"}, "'GPT2DoubleHeads' of the type 'gpt2'"),
         ({"architectures": ["ResNetBackbone"]}, "'ResNetBackbone' of the type 'resnet'"),
         ({"architectures": ["CLIPModel"], "model_type": "clip"}, "'CLIPModel' of the type 'clip'"),
         ({"architectures": ["EvilModel"], "model_type": {"a": 1}}, "'EvilModel' of the type"),
