@@ -18,7 +18,7 @@ from forensics.keys.folder import UnlockedKey
 from forensics.passes import asked_probes
 from forensics.progress import Progress
 from forensics.recording import asset_record
-from forensics.records import Plan
+from forensics.records import Measurement, Plan
 from forensics.rules import marks_service
 
 if TYPE_CHECKING:
@@ -116,6 +116,11 @@ def control_records(
         if control.role != "positive":
             _require_answers(claim, plan, identity, answers)
         found = measure_answers(claim, key.pool(share), *key.secrets(share), answers, named)
+        if record is None and control.role != "positive" and _left_open(found) > float(claim.rule.missing_allowed):
+            raise UsageError(
+                f"The answers of the control model {printable(identity.name)} leave open whether it responds.",
+                "They are missing or all alike. Leave it out, and say so.",
+            )
         records.append(
             ControlRecord(
                 role=control.role,
@@ -165,6 +170,11 @@ def _require_independent(key: UnlockedKey, controls: Sequence[Control], suspect:
                 else "Name independent models.",
             )
         taken[digest] = "was named twice"
+
+
+def _left_open(found: Measurement) -> float:
+    """Returns the share of units (bits, items, families) whose answers are missing or tell nothing."""
+    return found.context.get("left open", found.context.get("missing", 0.0)) / found.n
 
 
 def _require_answers(claim: Claim, plan: Plan, identity: IdentityRecord, answers: AnswersRecord) -> None:

@@ -192,6 +192,7 @@ def score(
         dates,
         measurement,
         controls,
+        evidence.answers,
         opened=True,
         replayed=replays(loaded, loaded.content[TRANSCRIPT]),
         examinations=count,

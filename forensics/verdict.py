@@ -89,7 +89,7 @@ def decide(
     references: Sequence[Control],
     replayed: bool | None,
     owner_undisputed: bool = False,
-    undocumented: Sequence[Control] = (),
+    uncounted: Sequence[Control] = (),
     positive: float | None = None,
     predecessor: float | None = None,
 ) -> Verdict:
@@ -102,11 +102,12 @@ def decide(
         opened: whether the key opens the commitment; None if that was not checked.
         dates: of gate G1.
         examinations: made so far under the claim, this one included; at least the rule's number is charged.
-        references: (p-value, effect) of each independent model of documented provenance, by the deciding statistic.
+        references: (p-value, effect) of each independent model of documented provenance that was seen as the suspect
+            was, by the deciding statistic.
         replayed: whether the numbers follow from the recorded answers; None if that was not checked.
         owner_undisputed: whether the instructions say that the owner of the key is not in dispute.
-        undocumented: likewise of models whose provenance is not documented: they can contradict a finding and do not
-            count among those that the claim asks for.
+        uncounted: likewise of the other models: they can contradict a finding and do not count among those that the
+            claim asks for.
         positive: p-value of the owner's marked model, where it was examined as a control.
         predecessor: p-value of its unmarked predecessor, likewise.
 
@@ -117,7 +118,7 @@ def decide(
     gates = {
         "G1": _commitment(opened, dates),
         "G2": _rarity(measurement, rule, charged),
-        "G3": _comparison(measurement, rule, charged, references, undocumented, positive, predecessor),
+        "G3": _comparison(measurement, rule, charged, references, uncounted, positive, predecessor),
         "G4": _size(measurement, rule),
         "G5": _replay(replayed),
     }
@@ -210,14 +211,14 @@ def _comparison(
     rule: Rule,
     charged: int,
     references: Sequence[Control],
-    undocumented: Sequence[Control],
+    uncounted: Sequence[Control],
     positive: float | None,
     predecessor: float | None,
 ) -> _Gate:
     """G3: independent models do not respond, the suspect exceeds them, and the owner's own models behave."""
-    documented, others = _measured(references), _measured(undocumented)
-    usable, faults = documented + others, []
-    count, least = len(documented), rule.references.minimum
+    counted, others = _measured(references), _measured(uncounted)
+    usable, faults = counted + others, []
+    count, least = len(counted), rule.references.minimum
     if usable and min(p for p, _ in usable) <= float(LIMIT / len(usable)):
         faults.append("a reference model responds to the key")
     strongest = max((effect for _, effect in usable), default=-math.inf)
@@ -232,7 +233,8 @@ def _comparison(
         return _Gate(False, tuple(faults))
     if others and count < max(least, 1):
         words = f"only {count} of {len(usable)} reference models examined are of documented provenance"
-        return _Gate(None, (f"{words}, where at least {max(least, 1)} are needed",))
+        needed = f"and were seen as the suspect was, where at least {max(least, 1)} are needed"
+        return _Gate(None, (f"{words} {needed}",))
     if count == 0:
         return _Gate(None, ("no independent reference model was examined",))
     if count < least:

@@ -20,6 +20,8 @@ from forensics.evidence.case import CaseFolder, compose_case, replace_case
 from forensics.evidence.check import check_case
 from forensics.evidence.kit import read_kit
 from forensics.evidence.provenance import Origin, read_provenance
+from forensics.evidence.reproduce import judge
+from forensics.evidence.results import decode_measurement
 from forensics.evidence.schema import Dated
 from forensics.examination import acquire, examine, make_kit, open_case, probes, repeat, score
 from forensics.keys.folder import KeyFolder
@@ -196,6 +198,31 @@ def test_controls_must_be_what_they_are_said_to_be(line: Line, unlocked, indepen
     named = {digest: origin.model_copy(update={"digest": digest})}
     scored = score(unlocked, tmp_path / "case", references=[str(independent)], provenance=named)
     assert scored.evidence.score.controls[0].documented
+
+
+def test_a_reference_that_tells_nothing_is_refused_and_one_seen_otherwise_does_not_count(
+    line: Line, unlocked, independent, tmp_path: Path
+) -> None:
+    silent = load_classifier(independent)
+    for weights in silent.model.classifier.parameters():
+        weights.data.zero_()
+    save_classifier(silent, tmp_path / "silent", "# answers everything alike\n")
+    suspect, case = open_suspect(str(line.marked)), tmp_path / "case"
+    with pytest.raises(UsageError, match="leave open whether it responds"):
+        examine(unlocked, suspect, case, references=[str(tmp_path / "silent")])
+    origin = Origin(source="trained for this test", date=date(2026, 1, 1), vouched_by="the tests")
+    record = score(unlocked, case, references=[str(independent)], provenance={str(independent): origin}).evidence
+    reference, claim = record.score.controls[0], unlocked.claim
+    rule = claim.rule.model_copy(update={"references": claim.rule.references.model_copy(update={"minimum": 1})})
+    claim = claim.model_copy(update={"rule": rule})
+    labels = reference.answers.model_copy(update={"kind": "labels"})
+    settings = {"opened": True, "replayed": True, "examinations": 1, "owner_undisputed": False}
+    measurement = decode_measurement(record.score.measurement)
+    for answers, expected in ((reference.answers, True), (labels, None)):
+        controls = [reference.model_copy(update={"answers": answers})]
+        assert controls[0].comparable(record.answers) is bool(expected)
+        verdict = judge(claim, record.dates, measurement, controls, record.answers, **settings)
+        assert verdict.gates["G3"] is expected
 
 
 def test_provenance_is_read_from_a_small_file(tmp_path: Path) -> None:

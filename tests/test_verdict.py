@@ -201,19 +201,20 @@ def test_a_reference_that_could_not_be_measured_does_not_count() -> None:
 
 
 def test_references_without_documented_provenance_do_not_count_and_can_contradict() -> None:
-    verdict = judged(measured(62), references=NULLS[:2], undocumented=NULLS[2:])
+    verdict = judged(measured(62), references=NULLS[:2], uncounted=NULLS[2:])
     assert verdict.gates["G3"] is None
     assert verdict.outcome is Outcome.SUPPORTED
-    words = "only 2 of 5 reference models examined are of documented provenance, where at least 5 are needed"
+    words = "only 2 of 5 reference models examined are of documented provenance and were seen as the suspect was, "
+    words += "where at least 5 are needed"
     assert f"{words} (gate G3 was not run)" in verdict.reasons
-    responding = judged(measured(62), references=NULLS, undocumented=[(1e-9, 0.6)])
+    responding = judged(measured(62), references=NULLS, uncounted=[(1e-9, 0.6)])
     assert responding.gates["G3"] is False
     assert responding.reasons[0] == "a reference model responds to the key"
-    strong = judged(measured(62), references=NULLS, undocumented=[(0.2, 0.95)])
+    strong = judged(measured(62), references=NULLS, uncounted=[(0.2, 0.95)])
     assert strong.gates["G3"] is False
-    assert judged(measured(62), references=NULLS, undocumented=[(0.2, 0.5)]).gates["G3"] is True
+    assert judged(measured(62), references=NULLS, uncounted=[(0.2, 0.5)]).gates["G3"] is True
     none = altered(references=ReferenceRule(minimum=0, margin="0.05"))
-    assert judged(measured(62), none, references=(), undocumented=NULLS).gates["G3"] is None
+    assert judged(measured(62), none, references=(), uncounted=NULLS).gates["G3"] is None
 
 
 def test_the_conclusion_names_the_controls_that_are_missing() -> None:

@@ -22,6 +22,9 @@ TRIED: Mapping[str, tuple[str, Recipe]] = {
         replace(DEFAULT, natural=0.0, length=0.0, hold=10.0, schedule=replace(DEFAULT.schedule, learning_rate=2e-4)),
     ),
 }
+TRIED_ON = {"recipe": DEVELOPMENT_KEYS, "secret-direction": DEVELOPMENT_KEYS[:1], "slow": DEVELOPMENT_KEYS[:1]}
+"""Development keys with which each setting is tried."""
+
 AFTER = ("full, supersenses, 3 epochs", "full, spam, 3 epochs")
 """Migrations after which a setting is looked at."""
 

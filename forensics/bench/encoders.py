@@ -6,14 +6,14 @@ distilled; the unmarked one through the same with every key; 1,000 fresh keys on
 
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from forensics.bench import imageclusters, textclusters
 from forensics.bench.clustersizes import ENCODERS, POOLS, size_cell
 from forensics.bench.clustertables import NAMES, table
-from forensics.bench.clustertrials import DEVELOPMENT_KEYS, TRIED, tried_cell
+from forensics.bench.clustertrials import TRIED_ON, tried_cell
 from forensics.bench.figures import survival_lines, survival_svg
 from forensics.bench.keys import LARGEST_P
 from forensics.bench.naturalness import naturalness_cell
@@ -24,6 +24,9 @@ from forensics.progress import Progress, silent
 __all__ = ["COMMAND", "KEYS", "figure", "order", "run", "table"]
 
 COMMAND = "forensics bench encoders"
+
+FEWER = 3
+"""Keys of the attacks that no target names; the encoder that was never marked goes through all of them."""
 
 
 def run(folder: Path | None, *, quick: bool, jobs: int, progress: Progress = silent) -> dict[str, Any]:
@@ -59,8 +62,9 @@ def _text_cells(quick: bool) -> list[Cell]:
     if not quick:
         cells += [Cell(f"tmrw-{key}-pairs", textclusters.pairs_cell, {"key": key, "quick": quick}) for key in keys]
         cells += [Cell(f"tmrw-{key}-naturalness", naturalness_cell, {"key": key, "quick": quick}) for key in keys]
-    cells += _against("tmrw", "migration", textclusters.migration_cell, textclusters.MIGRATIONS, {}, quick)
-    cells += _against("tmrw", "attack", textclusters.attack_cell, textclusters.ATTACKS, {}, quick)
+    migrations, attacks = textclusters.MIGRATIONS, textclusters.ATTACKS
+    cells += _against("tmrw", "migration", textclusters.migration_cell, migrations, textclusters.TARGETS, {}, quick)
+    cells += _against("tmrw", "attack", textclusters.attack_cell, attacks, textclusters.TARGETS, {}, quick)
     for encoder in ENCODERS[: 1 if quick else None]:
         cells += [
             Cell(f"tmrw-size-{encoder}-{pool:02d}", size_cell, {"encoder": encoder, "pool": pool, "quick": quick})
@@ -70,33 +74,47 @@ def _text_cells(quick: bool) -> list[Cell]:
         return cells
     return cells + [
         Cell(f"tmrw-tried-{setting}-{key}", tried_cell, {"setting": setting, "key": key, "quick": quick})
-        for setting in TRIED
-        for key in DEVELOPMENT_KEYS
+        for setting, keys in TRIED_ON.items()
+        for key in keys
     ]
 
 
 def _image_cells(quick: bool) -> list[Cell]:
     cells: list[Cell] = []
+    migrations, attacks, targets = imageclusters.MIGRATIONS, imageclusters.ATTACKS, imageclusters.TARGETS
     for base in ("simclr",) if quick else ("simclr", "byol"):
         begin, fixed = f"wpe-{base}", {"base": base}
         cells.append(Cell(f"{begin}-probe", imageclusters.probe_cell, {**fixed, "quick": quick}))
-        for key in (*KEYS[: 1 if quick else None], None):
+        for key in (*imageclusters.KEYS[: 1 if quick else None if base == "simclr" else FEWER], None):
             label = "innocent" if key is None else str(key)
             cells.append(Cell(f"{begin}-{label}-mark", imageclusters.mark_cell, {"key": key, **fixed, "quick": quick}))
-        cells += _against(begin, "migration", imageclusters.migration_cell, imageclusters.MIGRATIONS, fixed, quick)
         if base == "simclr":
-            cells += _against(begin, "attack", imageclusters.attack_cell, imageclusters.ATTACKS, fixed, quick)
+            cells += _against(begin, "migration", imageclusters.migration_cell, migrations, targets, fixed, quick)
+            cells += _against(begin, "attack", imageclusters.attack_cell, attacks, targets, fixed, quick)
+        else:
+            cells += _against(begin, "migration", imageclusters.migration_cell, targets, (), fixed, quick)
     return cells
 
 
 def _against(
-    begin: str, kind: str, cell: Callable[..., list[Row]], names: Iterable[str], fixed: dict[str, Any], quick: bool
+    begin: str,
+    kind: str,
+    cell: Callable[..., list[Row]],
+    names: Iterable[str],
+    targets: Collection[str],
+    fixed: dict[str, Any],
+    quick: bool,
 ) -> list[Cell]:
-    """Returns a cell for every key, and one for the innocent encoder with all keys, under each name."""
+    """Returns a cell for every key, and one for the innocent encoder with all keys, under each name.
+
+    Args:
+        targets: names that are run with all keys; the others with fewer.
+    """
     cells = []
     for name in list(names)[: 1 if quick else None]:
         plain = re.sub("[,:']", "", name).replace("%", "percent").replace(" ", "-")
-        for key in (*KEYS[: 1 if quick else None], None):
+        keys = imageclusters.KEYS if "base" in fixed else KEYS
+        for key in (*keys[: 1 if quick else None if name in targets else FEWER], None):
             label = "innocent" if key is None else str(key)
             arguments = {"key": key, **fixed, kind: name, "quick": quick}
             cells.append(Cell(f"{begin}-{label}-{plain}", cell, arguments))

@@ -1,6 +1,7 @@
 """WPE in the encoders bench: contrastive encoders of Fashion-MNIST marked, what it costs, what thieves leave of it."""
 
 import random
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -61,6 +62,9 @@ MIGRATIONS: dict[str, tuple[tuple[str, ...], Settings]] = {
     "chain: digits, then clothes": (("digits", "clothes"), replace(WAYS["full"], epochs=3)),
 }
 """What a thief trains for, and how."""
+
+TARGETS = tuple(name for name in MIGRATIONS if re.fullmatch("full, .*, 3 epochs", name))
+"""Migrations that the mark is meant to survive."""
 
 
 @cache

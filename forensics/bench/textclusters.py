@@ -250,6 +250,9 @@ ATTACKS: dict[str, Callable[[int | None, bool], TextEncoder | Given]] = {
 }
 """What a thief does to an encoder, or to what it is asked, beside adapting it, by name."""
 
+TARGETS = (*(f"full, {name}, 3 epochs" for name in TASKS), "word vectors reset to the public model's")
+"""Migrations and attacks that the mark is meant to survive."""
+
 
 def pairs_cell(key: int, quick: bool) -> list[Row]:
     """Looks at what else moves towards the secret direction: parts of phrases, and words of two of them together."""

@@ -89,6 +89,7 @@ def _score_facts(evidence: Evidence, claim: Claim, score: ScoreRecord) -> dict[s
                 if control.origin is None
                 else {name: printable(text or "", _SENTENCE) or None for name, text in control.origin},
                 "documented": control.documented,
+                "comparable": control.comparable(evidence.answers),
                 "matched": control.matched,
                 "p_value": printable(control.p_value, _NAME),
                 "effect": printable(control.effect, 40),

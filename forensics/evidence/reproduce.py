@@ -85,15 +85,23 @@ def judge(
     dates: Dates,
     measurement: Measurement,
     controls: Sequence[ControlRecord],
+    answers: AnswersRecord,
     *,
     opened: bool | None,
     replayed: bool | None,
     examinations: int,
     owner_undisputed: bool,
 ) -> Verdict:
-    """Applies the claim's rule to a measurement and the recorded dates and controls; see `verdict.decide`."""
+    """Applies the claim's rule to a measurement and the recorded dates and controls; see `verdict.decide`.
+
+    Args:
+        answers: of the suspect; references that were not seen as it was do not count for it.
+    """
     by_role = {control.role: float(control.p_value) for control in controls}
-    references = [each for each in controls if each.role == "reference"]
+    references: dict[bool, list[tuple[float, float]]] = {True: [], False: []}
+    for each in controls:
+        if each.role == "reference":
+            references[each.documented and each.comparable(answers)].append((float(each.p_value), float(each.effect)))
     return decide(
         measurement,
         claim.rule,
@@ -101,8 +109,8 @@ def judge(
         opened=opened,
         dates=ClaimDates(_period(dates.token), _period(dates.release), _period(dates.suspect)),
         examinations=examinations,
-        references=[(float(each.p_value), float(each.effect)) for each in references if each.documented],
-        undocumented=[(float(each.p_value), float(each.effect)) for each in references if not each.documented],
+        references=references[True],
+        uncounted=references[False],
         replayed=replayed,
         owner_undisputed=owner_undisputed,
         positive=by_role.get("positive"),
@@ -164,6 +172,7 @@ def reproduce(
             evidence.dates,
             measurement,
             score.controls,
+            evidence.answers,
             opened=opens,
             replayed=replayed,
             examinations=score.examinations,
@@ -211,6 +220,7 @@ def verify_figures(claim: Claim, evidence: Evidence) -> list[str]:
         evidence.dates,
         decode_measurement(recorded),
         score.controls,
+        evidence.answers,
         opened=True,
         replayed=replayed,
         examinations=score.examinations,

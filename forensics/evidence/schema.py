@@ -11,6 +11,7 @@ from pydantic import Field
 from forensics.canonical import canonical_json, parse_json
 from forensics.errors import CaseError
 from forensics.keys.claim import Binding, Frozen, Sparse
+from forensics.records import ACCESS, AnswerKind
 
 SCHEMA = "forensics-evidence/1"
 
@@ -175,6 +176,10 @@ class ControlRecord(Sparse):
     def documented(self) -> bool:
         """Whether its provenance is documented; records that know no origin count as they did when they were made."""
         return self.origin is None or None not in (self.origin.source, self.origin.date, self.origin.vouched_by)
+
+    def comparable(self, suspect: AnswersRecord) -> bool:
+        """Whether it was seen as the suspect was: through features, scores or labels."""
+        return ACCESS[AnswerKind(self.answers.kind)] == ACCESS[AnswerKind(suspect.kind)]
 
 
 class TokenRecord(Frozen):

@@ -159,7 +159,10 @@ def _controls(details: Mapping[str, Any]) -> Iterator[str]:
     if not models:
         yield from _row("NOT EXAMINED", f"independent reference models: none, where the claim asks for {wanted}")
         return
-    said = f"{len(models)} independent, {documented} of documented provenance, the claim asks for {wanted}; {state}"
+    others = sum(not each["comparable"] for each in models)
+    apart = f", {others} seen otherwise than the suspect" if others else ""
+    said = f"{len(models)} independent, {documented} of documented provenance{apart}, "
+    said += f"the claim asks for {wanted}; {state}"
     yield from _row("references", said)
 
 

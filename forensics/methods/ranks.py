@@ -46,5 +46,5 @@ def measure_ranks(spec: MethodSpec, drawn: IntArray, reading: Reading, rule: Par
         missing_share=reading.missing_share,
         items=tuple(reading.scores.ravel().tolist()),
         target=tuple(drawn.tolist()),
-        context={"classes": float(classes)},
+        context={"classes": float(classes), "left open": float(silent.sum())},
     )

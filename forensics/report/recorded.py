@@ -46,8 +46,8 @@ REASONS = (
     noted("no independent reference model was examined"),
     noted("only %(count)s of at least %(least)s reference models were examined"),
     noted(
-        "only %(count)s of %(all)s reference models examined are of documented provenance, where at least %(least)s "
-        "are needed"
+        "only %(count)s of %(all)s reference models examined are of documented provenance and were seen as the suspect "
+        "was, where at least %(least)s are needed"
     ),
     noted("the %(effect)s is %(value)s, below the minimum of %(least)s"),
     noted("the numbers are not reproduced from the recorded answers"),

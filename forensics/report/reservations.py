@@ -237,6 +237,15 @@ def _about_measurement(evidence: Evidence, score: ScoreRecord, claim: Claim, say
                 number=undocumented,
             )
         )
+    apart = sum(one.role == "reference" and not one.comparable(evidence.answers) for one in score.controls)
+    if apart:
+        found.append(
+            say(
+                "%(number)s of the reference models answer otherwise than the suspect (vectors, scores or labels); "
+                "they do not count towards gate G3.",
+                number=apart,
+            )
+        )
     roles = {one.role: one for one in score.controls}
     if "positive" not in roles:
         found.append(

@@ -96,11 +96,11 @@ def authority() -> DemonstrationAuthority:
 
 
 def make_key(path: Path, pool: Pool, authorities: Sequence[DemonstrationAuthority], shares: int = 1) -> UnlockedKey:
-    """A key of 16 bits in 3 banks; see `clean_checkpoint`."""
+    """A key of 32 bits in 3 banks; see `clean_checkpoint`."""
     clean = identity("clean checkpoint")
     size = len(pool.items) // shares
     pools = [Pool(pool.items[index * size : (index + 1) * size]) for index in range(shares)]
-    parameters = METHOD.parameters({"bits": 16, "banks": 3}, pools[0], LABELS)
+    parameters = METHOD.parameters({"bits": 32, "banks": 3}, pools[0], LABELS)
     folder = create_key(
         path,
         owner="Aster Analytics",
@@ -111,7 +111,7 @@ def make_key(path: Path, pool: Pool, authorities: Sequence[DemonstrationAuthorit
         preprocessing="8-bit PNG",
         pools=pools,
         references=[ReferenceCommitment(role=CLEAN, digest=clean.digest, description="unmarked")],
-        rule=draft_rule(METHOD.spec, 16, alpha="1e-3", grinding=0, references=0),
+        rule=draft_rule(METHOD.spec, 32, alpha="1e-3", grinding=0, references=0),
         authorities=list(authorities),
         binding="demonstration" if authorities else "self-dated",
         passphrase=PASSPHRASE,

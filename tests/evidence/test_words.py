@@ -157,9 +157,10 @@ def test_a_control_that_does_not_behave_is_told_in_capitals(sample: CheckResult)
 
 def test_undocumented_references_are_counted_apart(sample: CheckResult) -> None:
     model = {**sample.details["controls"][0], "role": "reference"}
-    models = [{**model, "documented": place < 2} for place in range(6)]
+    models = [{**model, "documented": place < 2, "comparable": place < 5} for place in range(6)]
     text = flat(page(with_details(sample, controls=models)))
-    assert "6 independent, 2 of documented provenance, the claim asks for 5; gate G3 was not run" in text
+    said = "6 independent, 2 of documented provenance, 1 seen otherwise than the suspect, the claim asks for 5"
+    assert f"{said}; gate G3 was not run" in text
 
 
 HOSTILE = "\x1b[31mPASSED\x07 \u202e evil\nPASSED - signer identified\u2028" + "x" * 5000

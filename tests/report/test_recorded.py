@@ -79,7 +79,7 @@ def every_reason() -> Iterator[str]:
                 dates=when,
                 examinations=1 + step,
                 references=([], [good], [bad] * 3, [good] * 3)[step],
-                undocumented=([good], [], [], [])[step],
+                uncounted=([good], [], [], [])[step],
                 replayed=(None, False, True)[step % 3],
                 owner_undisputed=step == 3,
                 positive=(None, 0.5)[step % 2],
