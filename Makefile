@@ -33,7 +33,7 @@ demo: setup
 	$(BIN)/forensics demo
 
 test: setup servers
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: setup
 	$(BIN)/ruff check .

@@ -29,7 +29,8 @@ Role = Literal["positive", "predecessor", "reference"]
 PROVENANCE = {
     "positive": "recorded by the owner after embedding",
     "service": "named by the owner as the marked service",
-    "predecessor": "named by the owner at scoring; nothing in the case dates it",
+    "predecessor": "recorded by the owner, with the marked model, as what it was before embedding",
+    "undated": "named by the owner at scoring; nothing in the case dates it",
     "named": "named in the claim, before the key existed; what is measured is the difference from it, so that it "
     "cannot respond",
     "reference": "given at scoring as independent",
@@ -97,8 +98,8 @@ def control_records(
         UsageError: the positive control is not the marked model that the owner recorded, another control is not what
             it is said to be, or a control that must not respond does not answer.
     """
-    claim = key.folder.claim
-    _require_marked(key, controls)
+    claim, asset = key.folder.claim, asset_record(key.folder)
+    _require_owners(key, controls)
     _require_independent(key, controls, suspect)
     records: list[ControlRecord] = []
     for control in controls:
@@ -106,6 +107,8 @@ def control_records(
         # A service is recorded by its name, since its address may change; a wrong address only harms the claim.
         if control.role == "positive" and marks_service(claim):
             source = PROVENANCE["service"]
+        if control.role == "predecessor" and (asset is None or asset.predecessor is None):
+            source = PROVENANCE["undated"]
         identity = IdentityRecord.model_validate(encode_identity(control.model.identity))
         record = next((each for each in named if each.identity.digest == identity.digest), None)
         if record is not None:
@@ -137,16 +140,21 @@ def control_records(
     return records
 
 
-def _require_marked(key: UnlockedKey, controls: Sequence[Control]) -> None:
-    """Refuses a positive control that is not the model that the owner recorded after embedding."""
+def _require_owners(key: UnlockedKey, controls: Sequence[Control]) -> None:
+    """Refuses as the owner's models, marked and before, what the owner did not record as such after embedding."""
     asset = asset_record(key.folder)
     for control in controls:
-        if control.role != "positive":
-            continue
-        if asset is None or not (marks_service(key.claim) or asset.digest == control.model.identity.digest):
+        digest = control.model.identity.digest
+        if control.role == "positive" and (asset is None or not (marks_service(key.claim) or asset.digest == digest)):
             raise UsageError(
                 "The positive control is not the marked model that the key folder records.",
                 "Name the folder that `forensics embed` wrote, or the service that `forensics protect serve` recorded.",
+            )
+        before = asset.predecessor if asset is not None else None
+        if control.role == "predecessor" and before not in (None, digest):
+            raise UsageError(
+                "The predecessor is not the unmarked model that the key folder records.",
+                "Name the model that was given to `forensics embed`.",
             )
 
 

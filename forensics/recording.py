@@ -179,7 +179,7 @@ def asset_record(folder: KeyFolder) -> AssetRecord | None:
         return None
     asset = Asset.parse(raw)
     dated = stamped(token, sha256(raw)) if token is not None else None
-    return AssetRecord(digest=asset.digest, created=asset.created, token=dated)
+    return AssetRecord(digest=asset.digest, created=asset.created, token=dated, predecessor=asset.predecessor)
 
 
 def replays(case: CaseFolder, transcript: bytes) -> bool:

@@ -185,8 +185,8 @@ def embed_key(
 
     unlocked = key.unlock(passphrase)
 
-    def record(identity: Identity) -> None:
-        key.record_asset(identity.digest, now(), authority)
+    def record(marked: Identity, unmarked: Identity) -> None:
+        key.record_asset(marked.digest, now(), authority, unmarked.digest)
 
     marking = Marking(
         key.claim.method,

@@ -26,3 +26,9 @@ def line(tmp_path_factory: pytest.TempPathFactory):
     from tests.line import build_line
 
     return build_line(tmp_path_factory.mktemp("line"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first, so that no worker is left with one at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)

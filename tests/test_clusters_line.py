@@ -34,6 +34,8 @@ from tests.suspects.test_imageencoder import write_image_encoder
 from tests.suspects.test_textclassifier import write_text_classifier
 from tests.test_phrasepools import corpus
 
+pytestmark = pytest.mark.slow
+
 N, CARRIERS, ASKED = 30, 6, 3
 PROBES, PUT = CARRIERS * (1 + N), CARRIERS + ASKED * N
 OPTIONS = [f"--option={name}={value}" for name, value in (("candidates", N), ("carriers", CARRIERS), ("asked", ASKED))]

@@ -1,5 +1,6 @@
 """The stories of marked encoders on tiny models: everything is made once, examined, sealed and reported."""
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,6 +10,7 @@ import pytest
 from forensics.attacks.tasks import Task
 from forensics.bench.data import load_digits
 from forensics.cli.demo import METHODS
+from forensics.controls import PROVENANCE
 from forensics.demo import STORIES, Examined, run_demo
 from forensics.demo.clusters import SUSPECTS
 from forensics.demo.stage import Stage
@@ -22,6 +24,8 @@ from forensics.training.loop import Schedule
 from tests.cli.test_cli_espew import run
 from tests.suspects.encoders import write_encoder
 from tests.test_phrasepools import corpus
+
+pytestmark = pytest.mark.slow
 
 OPTIONS = {"candidates": 36, "carriers": 4, "asked": 2}
 
@@ -43,18 +47,30 @@ def examined(name: str, found: list[Examined]) -> Examined:
     return next(each for each in found if each.name == name)
 
 
+def entries_of(each: Examined) -> list[dict]:
+    return [json.loads(line) for line in each.case.content["data/custody.jsonl"].splitlines()]
+
+
 def test_three_suspects_are_examined_and_everything_can_be_checked(
     told: tuple[Path, list[Examined], list[str]],
 ) -> None:
     out, found, said = told
     assert [each.name for each in found] == list(SUSPECTS)
     root = out / "authority" / "root.pem"
+    custody = {each.name: entries_of(each) for each in found}
+    assert max(
+        scored["utc"] for entries in custody.values() for scored in entries if scored["action"] == "score"
+    ) <= min(entry["utc"] for entries in custody.values() for entry in entries if entry["action"] == "open")
     for each in found:
         result = check_case(each.case.path, trust=root)
         assert result.ok, result.reasons
         assert result.reproduced
         controls = [control.role for control in each.case.evidence.score.controls]
-        assert controls == ([] if each.name == "marked" else ["positive"])
+        assert controls == [*(["positive"] if each.name != "marked" else []), "predecessor"]
+        assert each.case.evidence.score.controls[-1].provenance == PROVENANCE["predecessor"]
+        added = next(entry for entry in custody[each.name] if entry["action"] == "add")
+        assert added["item"] == "data/exhibits/suspect.txt"
+        assert "signer" in added
     stolen = examined("stolen", found)
     assert stolen.case.evidence.score.measurement.access == "scores"
     assert stolen.case.evidence.answers.labels == ["even", "odd"]

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from forensics.canonical import now, parse_json
+from forensics.canonical import canonical_json, now, parse_json
 from forensics.checkpoints import load_classifier, save_classifier
+from forensics.controls import PROVENANCE
 from forensics.errors import CaseError, KeyFolderError, UsageError
 from forensics.evidence.case import CaseFolder, compose_case, replace_case
 from forensics.evidence.check import check_case
@@ -30,6 +31,8 @@ from forensics.suspects import open_suspect
 from forensics.training.classifier import small_resnet, train
 from forensics.training.loop import Schedule
 from tests.line import PASSPHRASE, Line, small_digits
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -170,24 +173,30 @@ def test_the_owners_two_controls_and_documented_references_run_the_third_gate(
 
 
 def test_a_predecessor_that_responds_stops_support(line: Line, unlocked, tmp_path: Path) -> None:
-    """A marked model passed off as the unmarked one contradicts the finding instead of supporting it."""
-    copy = tmp_path / "copy"
+    """Where the key folder does not say what was marked: a marked model passed off as the unmarked one contradicts."""
+    copy, older = tmp_path / "copy", shutil.copytree(unlocked.folder.path, tmp_path / "key")
     shutil.copytree(line.marked, copy)
     body = json.loads((copy / "config.json").read_text())
     (copy / "config.json").write_text(json.dumps({**body, "problem_type": "single_label_classification"}))
-    case = examine(unlocked, open_suspect(str(line.marked)), tmp_path / "case", predecessor=str(copy))
-    verdict = case.evidence.score.verdict
-    assert verdict.gates["G3"] is False
-    assert verdict.outcome == "INCONCLUSIVE"
-    assert "the owner's model responds to the key even without the mark" in verdict.reasons
+    asset = json.loads((older / "asset.json").read_text())
+    assert asset.pop("predecessor") == open_suspect(str(line.unmarked)).identity.digest
+    (older / "asset.json").write_bytes(canonical_json(asset))
+    (older / "asset.tst").unlink(missing_ok=True)
+    key = KeyFolder.open(older).unlock(PASSPHRASE)
+    case = examine(key, open_suspect(str(line.marked)), tmp_path / "case", predecessor=str(copy))
+    record = case.evidence.score
+    assert record.controls[0].provenance == PROVENANCE["undated"]
+    assert record.verdict.gates["G3"] is False
+    assert record.verdict.outcome == "INCONCLUSIVE"
+    assert "the owner's model responds to the key even without the mark" in record.verdict.reasons
 
 
 def test_controls_must_be_what_they_are_said_to_be(line: Line, unlocked, independent, tmp_path: Path) -> None:
     suspect, origin = open_suspect(str(line.marked)), Origin(source="a", date=date(2026, 1, 1), vouched_by="b")
-    with pytest.raises(UsageError, match="is the owner's marked model"):
+    with pytest.raises(UsageError, match="predecessor is not the unmarked model"):
         examine(unlocked, suspect, tmp_path / "case", predecessor=str(line.marked))
     with pytest.raises(UsageError, match="was named twice"):
-        score(unlocked, tmp_path / "case", predecessor=str(independent), references=[str(independent)])
+        score(unlocked, tmp_path / "case", references=[str(independent), str(independent)])
     with pytest.raises(UsageError, match="not given as a control"):
         score(unlocked, tmp_path / "case", references=[str(independent)], provenance={"elsewhere": origin})
     wrong = {str(independent): origin.model_copy(update={"digest": "0" * 64})}

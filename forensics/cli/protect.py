@@ -27,7 +27,7 @@ def protect() -> None:
 )
 @click.option("--admin", metavar="HOST:PORT", help="Loopback listener with /_protect/metrics and /_protect/health.")
 @click.option("--service", metavar="NAME", help="Name in the key's record of what it marks; by default the URL.")
-@click.option("--share", type=click.IntRange(0), default=0, show_default=True, help="Which share of the key marks.")
+@click.option("--share", type=click.IntRange(0), help="Which share of the key marks; by default the first unspent.")
 @click.option(
     "--token-ids",
     type=_POLICY,

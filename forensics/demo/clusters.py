@@ -81,7 +81,7 @@ def tell_clusters(stage: Stage, plot: Plot, pools: Callable[[], Sequence[Pool]])
     for seed, (name, source) in enumerate((("stolen", "marked"), ("honest", "unmarked")), start=1):
         stage.once(model(name), partial(_build, stage, plot, name, source, seed))
     say("An examiner asks each of the three models the same probes; the answers are scored, opened, sealed, reported.")
-    return [stage.examine(name, story, plot.subject) for name, story in SUSPECTS.items()]
+    return stage.examine(SUSPECTS, plot.subject)
 
 
 def _build(stage: Stage, plot: Plot, name: str, source: str, seed: int, fresh: Path) -> None:

@@ -27,6 +27,12 @@ SUSPECTS = {
     "independent": "a model trained independently, without the mark",
 }
 
+REFERENCES = {
+    "independent": "trained by this demonstration on the thief's images, without the mark",
+    "reference": "trained by this demonstration on the thief's images from other first weights, without the mark",
+}
+"""Independent models that must not respond; the demonstration's claim asks for one of them."""
+
 
 def tell(stage: Stage) -> list[Examined]:
     """Runs what is not there yet and returns the suspects in the order of the story."""
@@ -41,7 +47,7 @@ def tell(stage: Stage) -> list[Examined]:
     _model(stage, "unmarked", lambda: _trained(owner, 1, progress))
     say("The owner makes a key of 64 bits; a local demonstration authority timestamps the claim.")
     stage.make_key(
-        "ofsw", SUSPECTS, options={"bits": 64, "banks": 8}, pool=owner, references={CLEAN: model("unmarked")}
+        "ofsw", SUSPECTS, least=1, options={"bits": 64, "banks": 8}, pool=owner, references={CLEAN: model("unmarked")}
     )
     say("The owner embeds the key by training.")
     if not model("marked").exists():
@@ -58,10 +64,11 @@ def tell(stage: Stage) -> list[Examined]:
     _model(stage, "fine-tuned", lambda: _attacked(model("marked"), thief, (("finetune", {}),), progress))
     compression = (("prune", {"share": 0.3}), ("quantise", {"bits": 8.0}))
     _model(stage, "compressed", lambda: _attacked(model("marked"), None, compression, progress))
-    _model(stage, "independent", lambda: _trained(thief, 3, progress))
+    for seed, name in enumerate(REFERENCES, start=3):
+        _model(stage, name, partial(_trained, thief, seed, progress))
     say("An examiner asks each of the four models the same probes; the answers are scored, opened, sealed, reported.")
     clean = RememberedSuspect(open_suspect(str(model("unmarked"))))
-    return [stage.examine(name, story, "handwritten digits", [clean]) for name, story in SUSPECTS.items()]
+    return stage.examine(SUSPECTS, "handwritten digits", [clean], REFERENCES)
 
 
 def _trained(data: ImageData, seed: int, progress: Progress) -> Classifier:

@@ -5,21 +5,26 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from forensics.canonical import now, utc
 from forensics.errors import UsageError
-from forensics.evidence.case import CaseFolder
+from forensics.evidence.case import EXHIBITS, CaseFolder, add_exhibit
+from forensics.evidence.entries import entry_signer
+from forensics.evidence.provenance import Origin
 from forensics.evidence.schema import Dated
 from forensics.evidence.seal import seal_case
 from forensics.evidence.signer import load_signer
 from forensics.examination import examine, open_case
 from forensics.keys.demonstration import DemonstrationAuthority
-from forensics.keys.folder import KeyFolder
+from forensics.keys.folder import KeyFolder, UnlockedKey
 from forensics.progress import Progress
 from forensics.registration import new_key
 from forensics.report import write_report
 from forensics.suspects import Suspect, open_suspect
+
+if TYPE_CHECKING:
+    from pyhanko.sign import SimpleSigner
 
 PASSPHRASE = "demonstration"  # noqa: S105 - the key of a demonstration protects nothing
 ACTOR = "forensics demo"
@@ -84,11 +89,12 @@ class Stage:
             fresh.replace(folder)
         return folder
 
-    def make_key(self, method: str, suspects: Mapping[str, str], **choices: Any) -> None:
+    def make_key(self, method: str, suspects: Mapping[str, str], *, least: int = 0, **choices: Any) -> None:
         """Makes the key where it is not there.
 
         Args:
             suspects: as many examinations are charged.
+            least: independent models that the claim asks for.
             choices: options, pool and references of `registration.new_key`.
 
         Raises:
@@ -105,46 +111,74 @@ class Stage:
             passphrase=PASSPHRASE,
             authorities=[self.authority],
             binding="demonstration",
-            rule={"examinations": len(suspects)},
+            rule={"examinations": len(suspects), "references": least},
             **choices,
         )
 
-    def examine(self, name: str, story: str, subject: str, named: Sequence[Suspect] = ()) -> Examined:
-        """Examines a model, opens and seals its case and writes the signed report, as far as that is not done.
+    def examine(
+        self,
+        suspects: Mapping[str, str],
+        subject: str,
+        named: Sequence[Suspect] = (),
+        references: Mapping[str, str] | None = None,
+    ) -> list[Examined]:
+        """Examines models, opens and seals their cases and writes the signed reports, as far as that is not done.
+
+        All are examined before any case is opened: whoever reads an opened share knows what to train against.
 
         Args:
-            name: of the model; the owner's own is called `marked` and is the positive control of the others.
-            story: what it is.
+            suspects: what each is, by the name of its model; the owner's own is called `marked` and is the positive
+                control of the others, what it was before is called `unmarked`.
             subject: what the demonstration is about.
             named: the models that the claim names.
+            references: where each independent model comes from, by its name.
         """
-        case_path, report = self.out / "cases" / name, self.out / "reports" / f"{name}.pdf"
         unlocked = KeyFolder.open(self.key).unlock(PASSPHRASE)
-        if not case_path.exists() or CaseFolder.load(case_path).evidence.score is None:
+        for name in suspects:
+            path = self.out / "cases" / name
+            if path.exists() and CaseFolder.load(path).evidence.score is not None:
+                continue
+            others = {str(self.model(other)): source for other, source in (references or {}).items() if other != name}
             examine(
                 unlocked,
                 open_suspect(str(self.model(name))),
-                case_path,
+                path,
                 suspect_date=Dated(value=utc(now()), source="made by this demonstration"),
                 positive=None if name == "marked" else str(self.model("marked")),
+                predecessor=str(self.model("unmarked")),
+                references=list(others),
+                provenance={
+                    other: Origin(source=source, date=now().date(), vouched_by=f"the command `{ACTOR}`")
+                    for other, source in others.items()
+                },
                 authority=self.authority,
                 named=named,
                 actor=ACTOR,
                 resume=True,
                 progress=self.progress,
             )
-        case = CaseFolder.load(case_path)
-        if not case.opened:
-            case = open_case(unlocked, case_path, actor=ACTOR)
-        signer = load_signer(self.out / "authority" / "signer.p12", PASSPHRASE)
-        if not case.closed:
-            case = seal_case(case_path, signer, self.authority, actor=ACTOR, moment=now())
-        report.parent.mkdir(parents=True, exist_ok=True)
         details = self.out / "case.toml"
         details.write_text(DETAILS.format(subject=subject), encoding="utf-8")
+        signer = load_signer(self.out / "authority" / "signer.p12", PASSPHRASE)
+        return [self._close(name, story, unlocked, signer, details) for name, story in suspects.items()]
+
+    def _close(self, name: str, story: str, key: UnlockedKey, signer: "SimpleSigner", details: Path) -> Examined:
+        """Opens a scored case, adds what is known of the suspect, seals it, and writes the report."""
+        path, report, exhibit = self.out / "cases" / name, self.out / "reports" / f"{name}.pdf", "suspect.txt"
+        case = CaseFolder.load(path)
+        if not case.opened:
+            case = open_case(key, path, actor=ACTOR)
+        if not case.closed:
+            if EXHIBITS + exhibit not in case.content:
+                about = f"The model '{name}': {story}.\n".encode()
+                moment = now()
+                signs = entry_signer(signer, self.authority, moment)
+                add_exhibit(path, exhibit, about, actor=ACTOR, moment=moment, signer=signs)
+            case = seal_case(path, signer, self.authority, actor=ACTOR, moment=now())
+        report.parent.mkdir(parents=True, exist_ok=True)
         with self.progress(f"Writing {name}.pdf", 1) as advance:
             written = write_report(
-                case_path, report, details=details, signer=signer, authority=self.authority, overwrite=True
+                path, report, details=details, signer=signer, authority=self.authority, overwrite=True
             )
             advance(1)
         return Examined(name, story, case, report, written.sha256)

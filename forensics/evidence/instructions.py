@@ -17,7 +17,7 @@ _SEALED = """
 _SIGNED_ENTRIES = """   An entry with a "signer" is signed; the file has its "seq" in the name. For "seq":3, line 4:
 
      sed -n 4p data/custody.jsonl | openssl cms -verify -cades -binary -inform DER -in data/custody/0003.p7s \\
-       -content /dev/stdin -CAfile ROOT.pem -purpose any -out /dev/null
+       -content /dev/stdin -CAfile ../ROOT.pem -purpose any -out /dev/null
 """
 
 
@@ -43,14 +43,14 @@ Run the commands in the folder that holds bagit.txt.
      sha256sum manifest-sha256.txt
 
 2. Who sealed it and that nothing changed since (only where bag-info.txt says "Sealed-By"); ROOT.pem is the root
-   certificate, which you get from its authority, not from this folder:
+   certificate, which you get from its authority and put beside this folder, not into it:
 
      openssl cms -verify -cades -binary -inform DER -in tagmanifest-sha256.txt.p7s \\
-       -content tagmanifest-sha256.txt -CAfile ROOT.pem -purpose any -out /dev/null
+       -content tagmanifest-sha256.txt -CAfile ../ROOT.pem -purpose any -out /dev/null
 
 3. When the claim was fixed (only where data/claim/claim.tst exists; TSA.pem is the timestamp authority's root):
 
-     openssl ts -verify -token_in -in data/claim/claim.tst -data data/claim/claim.json -CAfile TSA.pem
+     openssl ts -verify -token_in -in data/claim/claim.tst -data data/claim/claim.json -CAfile ../TSA.pem
      openssl ts -reply -token_in -in data/claim/claim.tst -token_out -text
 
 4. The transcript is unbroken: each line's "prev" is the SHA-256 of the line before it, newline included. For line 4:

@@ -32,6 +32,9 @@ def find_odd_models(parts: "Parts") -> Iterator[str]:
         recorded = marked is not None if marks_service(parts.claim) else control.identity.digest == marked
         if control.role == "positive" and not recorded:
             yield "The positive control is not the marked model that the owner recorded."
+        before = evidence.asset.predecessor if evidence.asset is not None else None
+        if control.role == "predecessor" and before not in (None, control.identity.digest):
+            yield "The predecessor is not the unmarked model that the owner recorded."
     if score.measurement.n != parts.claim.rule.n:
         yield "The measurement is over another number of units than the claim fixed."
     disclosed = [field is not None for field in (score.measurement.items, score.measurement.target)]

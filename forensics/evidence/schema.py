@@ -193,12 +193,15 @@ class TokenRecord(Frozen):
     demonstration: bool
 
 
-class AssetRecord(Frozen):
-    """The marked model that the owner recorded after embedding."""
+class AssetRecord(Sparse):
+    """The marked model that the owner recorded after embedding, and what it was before where that was recorded."""
+
+    absent = frozenset({"predecessor"})
 
     digest: str
     created: str
     token: TokenRecord | None
+    predecessor: str | None = None
 
 
 class ScoreRecord(Sparse):

@@ -2,24 +2,30 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from forensics.canonical import canonical_json, parse_json
 from forensics.errors import KeyFolderError
-from forensics.keys.claim import Frozen, Hex
+from forensics.keys.claim import Hex, Sparse
 
 
-class Asset(Frozen):
+class Asset(Sparse):
     """`asset.json` of a key folder: which model carries the mark of which claim.
 
     Attributes:
         claim: C of the claim.
         digest: SHA-256 of the marked model's manifest.
         created: UTC.
+        predecessor: likewise of the model as it was before it was marked, where the mark was trained into it.
     """
+
+    absent = frozenset({"predecessor"})
 
     format: Literal["forensics-asset/1"] = "forensics-asset/1"
     claim: str = Hex
     digest: str = Hex
     created: str
+    predecessor: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
 
     @property
     def core(self) -> bytes:

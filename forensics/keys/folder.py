@@ -196,12 +196,15 @@ class KeyFolder:
             raise KeyFolderError(f"{ASSET_TOKEN} is damaged: {error.detail}.", _RESTORE) from error
         return der
 
-    def record_asset(self, digest: str, moment: datetime, authority: TimestampAuthority | None) -> Asset:
+    def record_asset(
+        self, digest: str, moment: datetime, authority: TimestampAuthority | None, predecessor: str | None = None
+    ) -> Asset:
         """Records the marked model, once; the same model again changes nothing.
 
         Args:
             digest: SHA-256 of the model's manifest.
             authority: dates the record; None for none.
+            predecessor: likewise of the model before it was marked.
 
         Raises:
             KeyFolderError: another model is recorded.
@@ -218,7 +221,7 @@ class KeyFolder:
                     "Another marked model is recorded in this key folder.",
                     f"Make a new key for another model, or move {ASSET} and {ASSET_TOKEN} away.",
                 )
-            asset = Asset(claim=self.claim.digest, digest=digest, created=utc(moment))
+            asset = Asset(claim=self.claim.digest, digest=digest, created=utc(moment), predecessor=predecessor)
             (self.path / ASSET_TOKEN).unlink(missing_ok=True)
             if authority is not None:
                 replace_file(self.path / ASSET_TOKEN, stamp_verified(authority, asset.core))

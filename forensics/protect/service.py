@@ -49,8 +49,8 @@ class KeyMarks:
         return marker(self.score_key, self.pool, self.parameters, target)
 
 
-def open_marks(path: Path, passphrase: str, share: int) -> KeyMarks:
-    """Opens the mark of a key's share.
+def open_marks(path: Path, passphrase: str, share: int | None) -> KeyMarks:
+    """Opens the mark of a key's share; None for the first that no case disclosed.
 
     Raises:
         UsageError: the key is of another method.
@@ -62,6 +62,7 @@ def open_marks(path: Path, passphrase: str, share: int) -> KeyMarks:
             f"A key for {folder.claim.method} marks no embedding service.",
             "Make one with `forensics key new --method espew`.",
         )
+    share = folder.choose_share(None) if share is None else share
     unlocked = folder.unlock(passphrase)
     _, score_key = unlocked.secrets(share)
     return KeyMarks.of(score_key, unlocked.pool(share), folder.claim.parameters)

@@ -172,6 +172,7 @@ SOURCES = (
     noted("recorded by the owner after embedding"),
     noted("named by the owner as the marked service"),
     noted("named by the owner at scoring; nothing in the case dates it"),
+    noted("recorded by the owner, with the marked model, as what it was before embedding"),
     noted(
         "named in the claim, before the key existed; what is measured is the difference from it, so that it cannot "
         "respond"

@@ -79,7 +79,7 @@ def embed(
     steps: int | None = None,
     seed: int = 0,
     progress: Progress = silent,
-    record: Callable[[Identity], None] = lambda identity: None,
+    record: Callable[[Identity, Identity], None] = lambda marked, unmarked: None,
 ) -> Embedded:
     """Marks a model. An interrupted run is taken up again when called with the same arguments.
 
@@ -88,8 +88,8 @@ def embed(
         data: what the method is trained with.
         out: the marked model's folder, which must not exist; work goes on in `<out>.partial`.
         limits: how much of the model may be lost.
-        record: called with the marked model's identity before the folder appears under its final name, to write
-            the asset record; called again with the same identity if the run was killed in between.
+        record: called with the identities of the marked and of the unmarked model before the folder appears under its
+            final name, to write the asset record; called again with the same identity if the run was killed in between.
 
     Raises:
         UsageError: the data or the model does not suit the claim, or what must be kept cannot be kept.
@@ -132,7 +132,7 @@ def embed(
         summary = {"fingerprint": fingerprint, "figures": figures, "read_back": read_back}
         _write_model(material, work, summary, model)
     identity = material.read_identity(work / "model")
-    record(identity)
+    record(identity, material.identity)
     (work / "model").replace(out)
     shutil.rmtree(work)
     return Embedded(

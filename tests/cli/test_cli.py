@@ -16,6 +16,8 @@ from forensics.cli import VERBS
 from forensics.cli.acquisition import UNDATED
 from tests.line import PASSPHRASE, Line, small_digits
 
+pytestmark = pytest.mark.slow
+
 
 def run(*arguments: object, passphrase: str | None = PASSPHRASE, **environment: str) -> subprocess.CompletedProcess:
     full = {**os.environ, **environment}

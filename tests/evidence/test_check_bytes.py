@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +16,8 @@ from forensics.evidence.check import check_case
 from forensics.evidence.custody import CUSTODY, EVIDENCE, record_custody
 from forensics.evidence.schema import Evidence
 from tests.evidence.conftest import Line, lay
+
+pytestmark = pytest.mark.slow
 
 Copy = Callable[[Path], Path]
 

@@ -16,10 +16,10 @@ from tests.evidence.conftest import Line
 
 @pytest.fixture
 def case(line: Line, copy_of) -> Path:  # type: ignore[no-untyped-def]
-    """The sealed case with the root beside its files, as the texts name it; one root is above everything here."""
+    """The sealed case with the root beside the folder, as the texts name it; one root is above everything here."""
     path = copy_of(line.sealed)
     for name in ("ROOT.pem", "TSA.pem"):
-        (path / name).write_bytes(line.trust.read_bytes())
+        (path.parent / name).write_bytes(line.trust.read_bytes())
     return path
 
 

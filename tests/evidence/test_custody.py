@@ -196,7 +196,7 @@ def test_openssl_and_sed_verify_a_signed_entry_as_the_instructions_say(line: Lin
     text = (signed / "data" / "VERIFY.txt").read_text()
     command = re.search(r"     (sed -n 4p data/custody.jsonl \| openssl .*\\\n.*)\n", text)
     assert command is not None
-    shell = command[1].replace("ROOT.pem", str(line.trust))
+    shell = command[1].replace("../ROOT.pem", str(line.trust))
     assert subprocess.run(["bash", "-c", shell], cwd=signed, capture_output=True).returncode == 0
     wrong = shell.replace("sed -n 4p", "sed -n 3p")
     assert subprocess.run(["bash", "-c", wrong], cwd=signed, capture_output=True).returncode != 0

@@ -28,6 +28,8 @@ from tests.evidence.test_check_forgeries import forged
 from tests.keys.conftest import MOMENT
 from tests.line import PASSPHRASE, Line
 
+pytestmark = pytest.mark.slow
+
 HEADS = ["ab" * 32, "cd" * 32, "ef" * 32]
 
 

@@ -51,7 +51,13 @@ def marking() -> Marking:
 def test_a_marked_encoder_is_a_folder_like_its_source(unmarked: Path, marking: Marking, tmp_path: Path) -> None:
     seen: list[str] = []
     done = embed(
-        unmarked, texts(), tmp_path / "out", marking, limits=ANY, steps=3, record=lambda each: seen.append(each.digest)
+        unmarked,
+        texts(),
+        tmp_path / "out",
+        marking,
+        limits=ANY,
+        steps=3,
+        record=lambda each, _: seen.append(each.digest),
     )
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     assert seen == [done.identity.digest] == [read_encoder_identity(tmp_path / "out").digest]
@@ -136,7 +142,7 @@ def test_a_kill_between_record_and_rename_is_finished_without_training(
 ) -> None:
     seen: list[str] = []
 
-    def killed(identity) -> None:
+    def killed(identity, _) -> None:
         seen.append(identity.digest)
         raise KeyboardInterrupt
 
@@ -144,7 +150,13 @@ def test_a_kill_between_record_and_rename_is_finished_without_training(
         embed(unmarked, texts(), tmp_path / "out", marking, limits=ANY, steps=2, record=killed)
     killed_at(monkeypatch, 0)
     done = embed(
-        unmarked, texts(), tmp_path / "out", marking, limits=ANY, steps=2, record=lambda each: seen.append(each.digest)
+        unmarked,
+        texts(),
+        tmp_path / "out",
+        marking,
+        limits=ANY,
+        steps=2,
+        record=lambda each, _: seen.append(each.digest),
     )
     assert seen == [done.identity.digest] * 2
     assert (done.held_out, done.of) == (22, 28)

@@ -29,6 +29,8 @@ from forensics.training.ofsw_text import DEFAULT, Embedding, bank_weights
 from forensics.training.textdata import TextData, language_loss, perplexity, read_tokens
 from tests.languagemodels import LENGTH, documents, drawn_pool, untrained
 
+pytestmark = pytest.mark.slow
+
 PASSPHRASE = "correct horse"
 RECIPE = dataclasses.replace(DEFAULT, schedule=Schedule(100, learning_rate=2e-3), banks=2)
 

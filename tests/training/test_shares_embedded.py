@@ -27,6 +27,8 @@ from tests.line import Line, small_digits
 from tests.services import made_up_words
 from tests.suspects.encoders import write_encoder
 
+pytestmark = pytest.mark.slow
+
 COUNT = 3
 
 

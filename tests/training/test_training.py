@@ -152,14 +152,14 @@ def test_accuracy_that_cannot_be_kept_writes_nothing(line: Line, marking, owner,
 def test_kill_between_record_and_rename_is_finished(line: Line, marking, owner, tmp_path: Path) -> None:
     seen: list[str] = []
 
-    def killed(identity) -> None:
+    def killed(identity, _) -> None:
         seen.append(identity.digest)
         raise KeyboardInterrupt
 
     settings = {"limits": Limits(accuracy_drop=1.0), "steps": 2}
     with pytest.raises(KeyboardInterrupt):
         embed(line.unmarked, owner, tmp_path / "out", marking, record=killed, **settings)
-    done = embed(line.unmarked, owner, tmp_path / "out", marking, record=lambda i: seen.append(i.digest), **settings)
+    done = embed(line.unmarked, owner, tmp_path / "out", marking, record=lambda i, _: seen.append(i.digest), **settings)
     assert seen == [done.identity.digest] * 2
     assert {path.name for path in tmp_path.iterdir()} == {"out"}
 
