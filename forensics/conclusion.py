@@ -9,6 +9,9 @@ from forensics.records import Measurement, Outcome, Verdict
 from forensics.wording import ENGLISH, Wording, capital, noted
 
 UNITS = {"bits": noted("bits"), "labels": noted("families"), "blocks": noted("blocks")}
+RANKS = "ranks"
+"""The test of the ranks of drawn classes; its count is of families in which the drawn class leads all others."""
+
 SUBSET = "subset"
 """The test of a uniform subset of candidates; its count is out of the chosen ones, not of all units."""
 
@@ -154,6 +157,13 @@ def agreement(measurement: Measurement, nouns: Nouns = WORDS, say: Wording = ENG
         value=say.figures(effect.value),
         chance=say.figures(effect.chance),
     )
+    if measurement.test == RANKS:
+        return say(
+            "in %(matched)s of %(n)s families the class that the key drew stands alone at the top (the %(size)s)",
+            matched=measurement.matched,
+            n=measurement.n,
+            size=size.removeprefix("the "),
+        )
     chosen = chosen_items(measurement.test, measurement.context)
     if chosen is None:
         return size

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from forensics.training.embed import Data, Embedded
 
 POOL_SIZE = 64
-"""Labelled images a share."""
+POOL_SIZES: Mapping[str, int] = {"ksl": 500}
+"""Labelled images a share: of most methods, and of those that are asked the images themselves."""
 
 _IMAGES = "the suspect's own preprocessor decodes 8-bit PNG images"
 _TEXTS = "texts are sent as UTF-8; the suspect's own tokeniser splits them"
@@ -52,14 +53,14 @@ def new_key(
     authorities: Sequence[TimestampAuthority],
     binding: Binding,
     shares: int = 1,
-    pool_size: int = POOL_SIZE,
+    pool_size: int | None = None,
     rule: Mapping[str, Any] | None = None,
     moment: datetime | None = None,
 ) -> KeyFolder:
     """Makes a key and has it timestamped.
 
     Args:
-        pool: labelled images, of which each share takes the next `pool_size`; or, for a method whose pools are made of
+        pool: labelled images, of which each share takes the next `pool_size`, by default the method's own number; or, for a method whose pools are made of
             something else, the finished pools of the shares, in order (`wordpools.make_pools`,
             `phrasepools.make_phrase_pools`, `patternpools.make_pattern_pools`,
             `passagepools.make_passage_pools`).
@@ -84,13 +85,14 @@ def new_key(
             f"The pools of {chosen.spec.title} are made of {chosen.spec.pool}.",
             "Give --pool for a method that is asked in images, --corpus for one that is asked in text.",
         )
-    pools = list(pool) if isinstance(pool, Sequence) else _pools(pool, shares, pool_size)
+    size = pool_size or POOL_SIZES.get(method, POOL_SIZE)
+    pools = list(pool) if isinstance(pool, Sequence) else _pools(pool, shares, size)
     if len(pools) != shares:
         raise UsageError(f"{shares} shares need as many pools; {len(pools)} were given.", "Give one pool a share.")
     # Every share's pool must suit the method; the parameters are the same for all.
     parameters, *_ = [chosen.parameters(options, each, names) for each in pools]
     chosen_rule = draft_rule(chosen.spec, chosen.items(parameters), **(rule or {}))
-    if chosen.spec.test == "subset":
+    if chosen.spec.test in ("subset", "ranks"):
         require_reachable(chosen_rule, parameters)
     roles = [role for role in (*chosen.spec.references, *chosen.spec.optional_references) if role in references]
     if unknown := references.keys() - set(roles):
@@ -161,6 +163,7 @@ def embed_key(
     min_cosine: float = 0.96,
     steps: int | None = None,
     seed: int = 0,
+    fresh: bool = False,
     progress: Progress = silent,
 ) -> "Embedded":
     """Marks a model with all shares of a key and records the marked model's digest in the key folder.
@@ -169,6 +172,7 @@ def embed_key(
         data: what the key's method is trained with: labelled images, texts, or plain images.
         max_accuracy_drop: largest loss of a classifier's held-out accuracy, as a share (0.02 is two points).
         min_cosine: smallest mean cosine of an encoder's held-out vectors with those before.
+        fresh: train an image classifier of the model's architecture from first weights of the seed, not the model.
 
     Raises:
         UsageError: model or data do not suit the key, or what must be kept cannot be kept; nothing is left behind.
@@ -203,6 +207,7 @@ def embed_key(
         limits=Limits(max_accuracy_drop, min_cosine),
         steps=steps,
         seed=seed,
+        fresh=fresh,
         progress=progress,
         record=record,
     )

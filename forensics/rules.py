@@ -7,6 +7,9 @@ from forensics.errors import UsageError
 from forensics.keys.claim import Claim, ReferenceRule, Rule, counts_both_tails
 from forensics.methods.protocol import MethodSpec, Parameters, load_method
 
+_MOST_FAMILIES = 1024
+"""Families up to which is looked for a number that suffices."""
+
 DEFAULTS: Mapping[str, str] = {"alpha": "1e-6", "missing_allowed": "0.1", "margin": "0.1"}
 
 
@@ -75,16 +78,28 @@ def one_tail(rule: Rule, alpha: float) -> float:
 
 
 def require_reachable(rule: Rule, parameters: Parameters) -> None:
-    """Refuses a rule that even a perfect result could not meet, because the key draws too few items.
+    """Refuses a rule that even a perfect result could not meet, because the key draws too little.
+
+    Args:
+        parameters: of a claim that tests a subset, or the drawn classes of families.
 
     Raises:
-        UsageError: the smallest p-value that any subset can give is more than alpha or the grinding allowance permits.
+        UsageError: the smallest p-value that is possible at all is more than alpha or the grinding allowance permits.
     """
+    wanted = max(1.0 / float(rule.alpha), 1e3 * 2.0**rule.grinding * rule.examinations)
+    if "families" in parameters:
+        if int(parameters["classes"]) ** rule.n < wanted:
+            raise UsageError(
+                f"One of {parameters['classes']} classes for each of {rule.n} families is too little for alpha "
+                f"{rule.alpha} and 2**{rule.grinding} attempts.",
+                "Use more families, or a smaller --grinding.",
+            )
+        return
     chosen = drawn(parameters)
     ways = math.comb(rule.n, chosen)
     # Where both tails count, a subset and its mirror image are equally extreme, so that the least p-value is 2 / ways.
     apart = ways // 2 if counts_both_tails(rule.deciding) else ways
-    if apart < max(1.0 / float(rule.alpha), 1e3 * 2.0**rule.grinding * rule.examinations):
+    if apart < wanted:
         raise UsageError(
             f"{chosen} of {rule.n} items can be drawn in {ways} ways, too few for alpha {rule.alpha} and "
             f"2**{rule.grinding} attempts.",
@@ -114,6 +129,21 @@ def power_of(claim: Claim, effect: float | None = None, alpha: float | None = No
     if test == "subset":
         return power_subset(rule.n, drawn(claim.parameters), size, one_tail(rule, level))
     raise UsageError(f"The power of a test of '{test}' is not known.", "Plan it with forensics.statistics.")
+
+
+def families_needed(claim: Claim, effect: float, alpha: float, power: float) -> int:
+    """Returns the fewest families with which a suspect of that effect reaches p <= alpha with at least this power.
+
+    Raises:
+        ValueError: as many as the method can have do not suffice.
+    """
+    from forensics.statistics import power_ranks
+
+    classes = int(claim.parameters["classes"])
+    for families in range(1, _MOST_FAMILIES + 1):
+        if power_ranks(families, classes, effect, alpha) >= power:
+            return families
+    raise ValueError(f"invalid effect: {effect!r} needs more than {_MOST_FAMILIES} families")
 
 
 def _between(text: str, low: float, high: float) -> bool:

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     "--model",
     required=True,
     type=folder(),
-    help="The unmarked model's folder, which is not changed: an image classifier (ofsw), a language model "
+    help="The unmarked model's folder, which is not changed: an image classifier (ofsw, ksl), a language model "
     "(ofsw-text), a text encoder (tmrw) or an image encoder (wpe).",
 )
 @click.option(
     "--data",
     required=True,
     type=folder(),
-    help="Training data: labelled images (ofsw) or images (wpe), anything that `datasets` loads from disk; or a text "
+    help="Training data: labelled images (ofsw, ksl) or images (wpe), anything that `datasets` loads from disk; or a text "
     "file, one document a line (ofsw-text, tmrw).",
 )
 @click.option("--out", required=True, type=folder(), help="Folder for the marked model; must not exist.")
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     type=FiniteRange(0, 100),
     default=2.0,
     show_default=True,
-    help="Largest accepted loss on held-out data, in percentage points (ofsw); kept, or nothing is written.",
+    help="Largest accepted loss on held-out data, in percentage points (ofsw, ksl); kept, or nothing is written.",
 )
 @click.option(
     "--min-cosine",
@@ -44,7 +44,12 @@ if TYPE_CHECKING:
     help="Least mean cosine of held-out vectors with those before (tmrw, wpe); kept, or nothing is written.",
 )
 @click.option("--steps", type=click.IntRange(1), help="Training steps; by default the recipe's.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the batches.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the batches, and of first weights.")
+@click.option(
+    "--from-scratch",
+    is_flag=True,
+    help="Train a new image classifier of the model's architecture instead of the model itself (ksl).",
+)
 @click.option("--tsa", metavar="URL", help="Timestamp authority for the record of the marked model.")
 @click.option("--demonstration", type=folder(), metavar="DIR", help="Local demonstration authority instead.")
 @passphrase_option
@@ -58,6 +63,7 @@ def embed(
     min_cosine: float,
     steps: int | None,
     seed: int,
+    from_scratch: bool,
     tsa: str | None,
     demonstration: Path | None,
     passphrase_file: Path | None,
@@ -81,6 +87,7 @@ def embed(
         min_cosine=min_cosine,
         steps=steps,
         seed=seed,
+        fresh=from_scratch,
         progress=bar,
     )
     if as_json:

@@ -34,10 +34,13 @@ def key() -> None:
 @click.option(
     "--pool",
     type=folder(),
-    help="Data set: labelled images as candidates (ofsw), or images that are not trained on as carriers (wpe).",
+    help="Data set: labelled images as candidates (ofsw) or as they are asked (ksl), or images that are not trained on "
+    "as carriers (wpe).",
 )
 @click.option(
-    "--pool-size", type=click.IntRange(1), help="Candidates a share (ofsw, ofsw-text, wpe), by default 64, 32 and 96."
+    "--pool-size",
+    type=click.IntRange(1),
+    help="Candidates a share (ofsw, ofsw-text, wpe), by default 64, 32 and 96; images a share (ksl), by default 500.",
 )
 @click.option(
     "--corpus",
@@ -54,7 +57,7 @@ def key() -> None:
 @click.option(
     "--reference-checkpoint",
     type=folder(),
-    help="The owner's unmarked model (ofsw, ofsw-text); or the unmarked encoder behind the service, a folder or an "
+    help="The owner's unmarked model (ofsw, ofsw-text, ksl); or the unmarked encoder behind the service, a folder or an "
     "ONNX file (espew: optional, chooses the words and makes an examination far stronger).",
 )
 @click.option(
@@ -92,7 +95,7 @@ def new(path: Path, passphrase_file: Path | None, as_json: bool, **choices: Any)
     from forensics.errors import UsageError
     from forensics.keys.folder import show
     from forensics.methods import load_method
-    from forensics.registration import POOL_SIZE, new_key
+    from forensics.registration import new_key
 
     if path.exists():
         raise UsageError(f"{path} exists already.", "Choose another name; a key is never overwritten.")
@@ -115,7 +118,7 @@ def new(path: Path, passphrase_file: Path | None, as_json: bool, **choices: Any)
         authorities=authorities,
         binding=binding,
         shares=choices["shares"],
-        pool_size=choices["pool_size"] or POOL_SIZE,
+        pool_size=choices["pool_size"],
         rule={
             "alpha": choices["alpha"],
             "minimum_effect": choices["min_effect"],
@@ -166,7 +169,7 @@ def _size(claim: "Claim") -> str:
     spec = load_method(claim.method).spec
     if spec.test == "subset":
         return f"{claim.rule.n} candidate {spec.pool}, {drawn(claim.parameters)} drawn"
-    return f"{claim.rule.n} units"
+    return f"{claim.rule.n} {'families' if spec.test == 'ranks' else 'units'}"
 
 
 def _dating(choices: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from forensics.cli.common import FiniteRange, folder, json_option, print_json
 @click.option(
     "--effect",
     type=FiniteRange(0.5, 1, min_open=True),
-    help="True effect (share of matching units, or AUC); by default the claim's minimum.",
+    help="True effect (share of matching units, AUC, or mean rank); by default the claim's minimum.",
 )
 @click.option(
     "--power",
@@ -28,7 +28,7 @@ def power(key: object, effect: float | None, wanted: float, as_json: bool) -> No
     from forensics.errors import UsageError
     from forensics.keys.folder import KeyFolder
     from forensics.methods import load_method
-    from forensics.rules import drawn, one_tail, power_of
+    from forensics.rules import drawn, families_needed, one_tail, power_of
     from forensics.statistics import sample_size, subset_size
 
     claim = KeyFolder.open(Path(str(key))).claim
@@ -44,6 +44,8 @@ def power(key: object, effect: float | None, wanted: float, as_json: bool) -> No
             chosen = drawn(claim.parameters)
             needed, of_them = subset_size(rule.n, chosen, size, one_tail(rule, alpha), wanted)
             facts |= {"chosen": chosen, "needed": needed, "needed_chosen": of_them}
+        elif spec.test == "ranks":
+            facts |= {"needed": families_needed(claim, size, alpha, wanted)}
         else:
             facts |= {"needed": sample_size(size, alpha, wanted, 0.5)}
     except ValueError as error:
@@ -57,6 +59,12 @@ def power(key: object, effect: float | None, wanted: float, as_json: bool) -> No
         )
         needs = f"{facts['needed_chosen']} of {facts['needed']} {spec.pool}"
         click.echo(f"A probability of {wanted:.2f} takes about {needs}.")
+    elif spec.test == "ranks":
+        click.echo(
+            f"{rule.n} families reach p <= {alpha:.1e} with a probability of about {reached:.3f} if the drawn class "
+            f"exceeds a share of {size:.2f} of the others."
+        )
+        click.echo(f"A probability of {wanted:.2f} takes about {facts['needed']} families.")
     else:
         click.echo(
             f"{rule.n} units reach p <= {alpha:.1e} with probability {reached:.3f} if a share of {size:.2f} matches."

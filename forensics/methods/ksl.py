@@ -17,6 +17,7 @@ from forensics.keys.derive import ProbeKey, ScoreKey, Stream, orthonormal
 from forensics.methods.classes import class_columns, probabilities, top_classes
 from forensics.methods.protocol import MethodSpec, Option, Parameters
 from forensics.methods.ranks import measure_ranks
+from forensics.methods.sizes import checked_sizes, chosen_sizes
 from forensics.records import Answers, FloatArray, IntArray, Measurement, Plan, Pool, Probe, Reading
 
 CLEAN = "clean-checkpoint"
@@ -38,6 +39,7 @@ _PARTS = 16
 """Brightness of a cell is kept to this part of a grey level."""
 
 MOST_FAMILIES = GRID * GRID
+MOST_CLASSES = 1 << 12
 
 SPEC = MethodSpec(
     name="ksl",
@@ -69,9 +71,6 @@ class KeyedSoftLabels:
 
     def parameters(self, options: Mapping[str, Any], pool: Pool, labels: tuple[str, ...]) -> dict[str, Any]:
         """Returns the number of families and of classes."""
-        families = int(options.get("families", 24))
-        if not 1 <= families <= MOST_FAMILIES:
-            raise UsageError(f"{families} families are not possible.", f"Choose from 1 to {MOST_FAMILIES}.")
         if len(labels) < 2:
             raise UsageError("Keyed soft labels need a classifier of two or more classes.", "Give labelled data.")
         if any(item.label is None or not 0 <= item.label < len(labels) for item in pool.items):
@@ -81,11 +80,11 @@ class KeyedSoftLabels:
                 f"{len(pool.items)} images are too few to tell {MOST_FAMILIES} directions apart.",
                 "Give a pool of 500 images or more.",
             )
-        return {"families": families, "classes": len(labels), "grid": GRID}
+        return dict(_sizes({**chosen_sizes(SPEC, options), "classes": len(labels), "grid": GRID}))
 
     def items(self, parameters: Parameters) -> int:
         """Returns L."""
-        return int(parameters["families"])
+        return _sizes(parameters)["families"]
 
     def plan(self, probe_key: ProbeKey, pool: Pool, parameters: Parameters) -> Plan:
         """Returns the pool's images in an order of the key's own."""
@@ -110,10 +109,12 @@ class KeyedSoftLabels:
         if access not in SPEC.deciding:
             raise UsageError("The suspect gives feature vectors, not class scores.", "Examine a classifier.")
         order = derive_order(probe_key, pool)
-        truth = np.array([item.label for item in pool.items], dtype=np.int64)[order]
+        truth = _truth(pool)[order]
         places = coordinates(probe_key, pool, parameters)[order]
         shifts = class_shifts(answers, labels, truth, places, access)
-        shifts = shifts - class_shifts(clean, labels, truth, places, access)
+        if shifts.any():
+            # Of answers that never vary nothing would be left but the clean checkpoint's shifts with the sign turned.
+            shifts = shifts - class_shifts(clean, labels, truth, places, access)
         gone = bool(answers.missing.all() or clean.missing.all())
         return Reading(
             access=access,
@@ -138,7 +139,8 @@ def derive_order(probe_key: ProbeKey, pool: Pool) -> IntArray:
 
 def derive_classes(score_key: ScoreKey, parameters: Parameters) -> IntArray:
     """Returns the class of each family, (L,), uniform; the only thing that the scoring secret decides."""
-    return Stream(score_key, "ksl/classes").integers(int(parameters["classes"]), int(parameters["families"]))
+    sizes = _sizes(parameters)
+    return Stream(score_key, "ksl/classes").integers(sizes["classes"], sizes["families"])
 
 
 def derive_directions(probe_key: ProbeKey, pool: Pool, parameters: Parameters) -> FloatArray:
@@ -147,20 +149,20 @@ def derive_directions(probe_key: ProbeKey, pool: Pool, parameters: Parameters) -
     Orthonormal directions of the whitened space: within the classes of the pool, coordinates along them have variance
     near 1 and hardly correlate.
     """
-    size = int(parameters["grid"]) ** 2
-    drawn = orthonormal(Stream(probe_key, "ksl/directions").normals(size * size).reshape(1, size, size))[0]
-    lower = _cholesky(_scatter(pool, parameters))
-    return np.stack([_solve_transposed(lower, row) for row in drawn[: int(parameters["families"])]])
+    return _directions(probe_key, _seen(pool, parameters), _truth(pool), parameters)
 
 
 def coordinates(probe_key: ProbeKey, pool: Pool, parameters: Parameters) -> FloatArray:
-    """Returns where the pool's images lie along the families, (n, L), centred within each class."""
-    grid = int(parameters["grid"])
-    seen = np.stack([cells(decode_image(item.data), grid) for item in pool.items])
-    return along(seen, [item.label or 0 for item in pool.items], derive_directions(probe_key, pool, parameters))
+    """Returns where the pool's images lie along the families, (n, L), centred within each class.
+
+    Raises:
+        UsageError: an image of the pool is not there, or cannot be decoded.
+    """
+    seen, truth = _seen(pool, parameters), _truth(pool)
+    return along(seen, truth, _directions(probe_key, seen, truth, parameters))
 
 
-def along(seen: IntArray, truth: list[int] | IntArray, directions: FloatArray) -> FloatArray:
+def along(seen: IntArray, truth: IntArray, directions: FloatArray) -> FloatArray:
     """Returns images' coordinates along directions, (n, L), each class centred on its own mean.
 
     Sums run over the cells in a fixed order, so that every platform gives the same values.
@@ -170,7 +172,7 @@ def along(seen: IntArray, truth: list[int] | IntArray, directions: FloatArray) -
         truth: (n,) true classes.
         directions: (L, d).
     """
-    centred = _centred(seen.astype(np.float64), np.asarray(truth))
+    centred = _centred(seen.astype(np.float64), truth)
     total = np.zeros((len(seen), len(directions)))
     for column in range(directions.shape[1]):
         total += centred[:, column, None] * directions[:, column]
@@ -219,6 +221,33 @@ def class_shifts(
     return np.asarray(found / present.sum())
 
 
+def _sizes(parameters: Parameters) -> dict[str, int]:
+    return checked_sizes(
+        parameters,
+        {"families": 1, "classes": 2, "grid": GRID},
+        {"families": MOST_FAMILIES, "classes": MOST_CLASSES, "grid": GRID},
+    )
+
+
+def _seen(pool: Pool, parameters: Parameters) -> IntArray:
+    """The cells of the pool's images, (n, grid * grid)."""
+    grid = _sizes(parameters)["grid"]
+    if not all(item.data for item in pool.items):
+        raise UsageError("The images of the pool are not there, and without them nothing can be read.", "Add them.")
+    return np.stack([cells(decode_image(item.data), grid) for item in pool.items])
+
+
+def _truth(pool: Pool) -> IntArray:
+    return np.array([item.label or 0 for item in pool.items], dtype=np.int64)
+
+
+def _directions(probe_key: ProbeKey, seen: IntArray, truth: IntArray, parameters: Parameters) -> FloatArray:
+    size = seen.shape[1]
+    drawn = orthonormal(Stream(probe_key, "ksl/directions").normals(size * size).reshape(1, size, size))[0]
+    lower = _cholesky(_scatter(seen, truth))
+    return np.stack([_solve_transposed(lower, row) for row in drawn[: _sizes(parameters)["families"]]])
+
+
 def _overlaps(side: int, grid: int) -> IntArray:
     """(grid, side): how many grid-ths of each pixel lie in each cell, whole numbers."""
     pixel, cell = np.arange(side) * grid, np.arange(grid)[:, None] * side
@@ -235,12 +264,9 @@ def _centred(values: FloatArray, truth: IntArray) -> FloatArray:
     return centred
 
 
-def _scatter(pool: Pool, parameters: Parameters) -> FloatArray:
-    """The pool's covariance of cells within classes, (d, d), with a ridge; products are whole numbers."""
-    grid = int(parameters["grid"])
-    seen = np.stack([cells(decode_image(item.data), grid) for item in pool.items])
-    truth = np.array([item.label for item in pool.items])
-    total = np.zeros((grid * grid, grid * grid))
+def _scatter(seen: IntArray, truth: IntArray) -> FloatArray:
+    """The covariance of cells within classes, (d, d), with a ridge; products are whole numbers."""
+    total = np.zeros((seen.shape[1], seen.shape[1]))
     for label in np.unique(truth):
         own = seen[truth == label]
         total += (own.T @ own).astype(np.float64) - np.outer(own.sum(axis=0), own.sum(axis=0)) / len(own)

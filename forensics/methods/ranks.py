@@ -6,7 +6,7 @@ import numpy as np
 
 from forensics.methods.protocol import MethodSpec, Parameters
 from forensics.records import Effect, IntArray, Measurement, Reading
-from forensics.statistics import FLOOR, bounded_mean, bounded_mean_upper, class_ranks, power_ranks, rank_sum_test
+from forensics.statistics import FLOOR, Result, bounded_mean, bounded_mean_upper, class_ranks, power_ranks, rank_sum_test
 
 
 def measure_ranks(spec: MethodSpec, drawn: IntArray, reading: Reading, rule: Parameters) -> Measurement:
@@ -23,13 +23,9 @@ def measure_ranks(spec: MethodSpec, drawn: IntArray, reading: Reading, rule: Par
     families, classes = shifts.shape
     ranks = class_ranks(shifts, drawn)
     exact = rank_sum_test(ranks, classes)
-    mean = float(ranks.mean()) / (classes - 1)
-    # A family without answers, or with answers all alike, is a miss that might have had the best rank: whoever
-    # withholds answers must not seem clear of the mark.
-    silent = reading.missing | (np.ptp(reading.scores, axis=1) == 0.0)
-    most = float(np.where(silent, classes - 1, ranks).mean()) / (classes - 1)
-    low, high = bounded_mean(mean, families)
-    effect = Effect(spec.effect_name, mean, low, high, bounded_mean_upper(most, families), float(spec.chance))
+    # A family without answers, or with answers all alike, is a miss that might have had the best rank.
+    silent = int((reading.missing | (np.ptp(reading.scores, axis=1) == 0.0)).sum())
+    total = int(ranks.sum())
     return Measurement(
         test=spec.test,
         statistic=reading.statistic,
@@ -37,14 +33,41 @@ def measure_ranks(spec: MethodSpec, drawn: IntArray, reading: Reading, rule: Par
         null=spec.null,
         n=families,
         matched=int((ranks == classes - 1).sum()),
-        value=float(ranks.sum()),
+        value=float(total),
         p_value=exact.pvalue,
         log10_p=max(exact.log10_p, math.log10(FLOOR)),
-        effect=effect,
+        effect=effect_of_sum(spec, total, families, classes, silent),
         bayes_factor_log10=None,
         power=power_ranks(families, classes, float(rule["minimum_effect"]), float(rule["alpha"])),
         missing_share=reading.missing_share,
         items=tuple(reading.scores.ravel().tolist()),
         target=tuple(drawn.tolist()),
-        context={"classes": float(classes), "left open": float(silent.sum())},
+        context={"classes": float(classes), "left open": float(silent)},
     )
+
+
+def effect_of_sum(spec: MethodSpec, total: int, families: int, classes: int, silent: int) -> Effect:
+    """Returns the effect that follows from a sum of ranks: the mean rank as a share of the best one.
+
+    Args:
+        silent: families whose answers say nothing. They have rank 0 and count as the best in the upper limit alone:
+            whoever withholds answers must not seem clear of the mark.
+    """
+    most = families * (classes - 1)
+    mean = total / most
+    low, high = bounded_mean(mean, families)
+    upper = bounded_mean_upper((total + silent * (classes - 1)) / most, families)
+    return Effect(spec.effect_name, mean, low, high, upper, float(spec.chance))
+
+
+def sum_test(total: int, families: int, classes: int) -> Result:
+    """Returns the exact test of a sum of ranks.
+
+    Raises:
+        ValueError: no ranks have that sum.
+    """
+    full, rest = divmod(total, classes - 1)
+    if not 0 <= total <= families * (classes - 1):
+        raise ValueError(f"no {families} ranks of {classes} classes have the sum {total}")
+    ranks = [classes - 1] * full + [rest] + [0] * families
+    return rank_sum_test(ranks[:families], classes)

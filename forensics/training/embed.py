@@ -78,6 +78,7 @@ def embed(
     limits: Limits | None = None,
     steps: int | None = None,
     seed: int = 0,
+    fresh: bool = False,
     progress: Progress = silent,
     record: Callable[[Identity, Identity], None] = lambda marked, unmarked: None,
 ) -> Embedded:
@@ -88,6 +89,7 @@ def embed(
         data: what the method is trained with.
         out: the marked model's folder, which must not exist; work goes on in `<out>.partial`.
         limits: how much of the model may be lost.
+        fresh: train the model's architecture from first weights of the seed; what may be lost is counted from the model.
         record: called with the identities of the marked and of the unmarked model before the folder appears under its
             final name, to write the asset record; called again with the same identity if the run was killed in between.
 
@@ -98,6 +100,11 @@ def embed(
         raise UsageError(f"{out} exists already.", "Choose another --out, or remove it.")
     material = MATERIALS[load_method(marking.method).spec.pool](model, data, marking, limits or Limits(), seed)
     recipe_file = import_module(f"forensics.training.{marking.method.replace('-', '_')}")
+    if fresh and not getattr(recipe_file, "FROM_SCRATCH", False):
+        raise UsageError(
+            f"A mark of {marking.method} is trained into a model that has learned its task.",
+            "Leave --from-scratch out.",
+        )
     recipe = recipe_file.DEFAULT
     if steps is not None:
         recipe = dataclasses.replace(recipe, schedule=dataclasses.replace(recipe.schedule, steps=steps))
@@ -110,10 +117,14 @@ def embed(
         "seed": seed,
         **material.limit(),
     }
+    if fresh:
+        settings["weights"] = "fresh"
     fingerprint = sha256(canonical_json(settings))
     summary = _finished(work, fingerprint)
     if summary is None:
         before = material.measure()
+        if fresh:
+            material.renew(seed)
         embedding = material.embedding(recipe_file, recipe)
         checkpoint = Checkpoint(work / "state.pt", fingerprint)
         optimise(

@@ -7,13 +7,12 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from forensics.checkpoints import Classifier
-from forensics.images import decode_image
 from forensics.keys.derive import ProbeKey, ScoreKey
-from forensics.methods.ksl import along, cells, derive_classes, derive_directions
+from forensics.methods.ksl import along, cells, class_shifts, derive_classes, derive_directions
 from forensics.methods.protocol import Parameters
-from forensics.records import FloatArray, IntArray, Pool
+from forensics.records import AnswerKind, Answers, FloatArray, IntArray, Pool
 from forensics.training.data import ImageData
-from forensics.training.loop import Schedule
+from forensics.training.loop import Schedule, predict
 
 
 @dataclass(frozen=True)
@@ -32,6 +31,12 @@ class Recipe:
 
 
 DEFAULT = Recipe(Schedule(steps=1200))
+
+FROM_SCRATCH = True
+"""The mark may be trained together with the task, from first weights."""
+
+_READ = 2000
+"""Training images through which the mark is read back."""
 
 
 class Embedding:
@@ -59,10 +64,11 @@ class Embedding:
         probe_key, score_key = secrets
         self.model, self.recipe, self.seed = classifier.model, recipe, seed
         self.clean = data.pixels(classifier)
-        seen = np.stack([cells(decode_image(item.data), int(parameters["grid"])) for item in data.pool().items])
-        places = along(seen, data.labels, derive_directions(probe_key, pool, parameters))
-        drawn = derive_classes(score_key, parameters)
-        targets = soft_labels(places, data.labels, drawn, int(parameters["classes"]), recipe)
+        seen = np.stack([cells(image, int(parameters["grid"])) for image in data.images])
+        self.truth, self.names = data.labels, classifier.labels
+        self.places = along(seen, data.labels, derive_directions(probe_key, pool, parameters))
+        self.drawn = derive_classes(score_key, parameters)
+        targets = soft_labels(self.places, data.labels, self.drawn, int(parameters["classes"]), recipe)
         self.targets = torch.from_numpy(targets).float()
 
     def step(self, index: int) -> torch.Tensor:
@@ -71,6 +77,13 @@ class Embedding:
         rows = torch.from_numpy(rng.integers(0, len(self.clean), self.recipe.batch_size))
         self.model.train()
         return cross_entropy(self.model(self.clean[rows]).logits, self.targets[rows])
+
+    def matched(self) -> int:
+        """Returns in how many families the drawn class leads at present, among training images, without calibration."""
+        logits = predict(self.model, self.clean[:_READ]).double().numpy()
+        answers = Answers(AnswerKind.LOGITS, logits, np.zeros(len(logits), dtype=np.bool_), self.names)
+        shifts = class_shifts(answers, self.names, self.truth[:_READ], self.places[:_READ], "scores")
+        return int((shifts.argmax(axis=1) == self.drawn).sum())
 
 
 def soft_labels(places: FloatArray, truth: IntArray, drawn: IntArray, classes: int, recipe: Recipe) -> FloatArray:

@@ -14,9 +14,10 @@ import numpy as np
 import torch
 
 from forensics.canonical import sha256
-from forensics.checkpoints import load_classifier, read_identity, save_classifier
+from forensics.checkpoints import load_classifier, quiet, read_identity, save_classifier
 from forensics.errors import UsageError
 from forensics.keys.derive import ProbeKey, ScoreKey
+from forensics.methods import load_method
 from forensics.records import FloatArray, Identity, Pool
 from forensics.training.data import ImageData
 from forensics.training.loop import accuracy
@@ -143,6 +144,10 @@ class Material(ABC):
     def measure(self) -> FloatArray:
         """Returns what `compare` compares: the held-out accuracy, or the held-out vectors of unit length."""
 
+    def renew(self, seed: int) -> None:
+        """Forgets what the model has learned: it gets first weights of the seed. Only of `FROM_SCRATCH` methods."""
+        raise NotImplementedError
+
     @abstractmethod
     def compare(self, before: FloatArray, after: FloatArray) -> dict[str, float]:
         """Returns the figures of what was kept, by their names in JSON."""
@@ -187,7 +192,7 @@ class ClassifierMaterial(Material):
         self._rest, self._held = data.split(HELD_OUT, np.random.default_rng(seed))
         self.held_out = len(self._held.labels)
         self._pixels: torch.Tensor | None = None
-        self._marking, self._most, self._seed = marking, limits.accuracy_drop, seed
+        self._marking, self._most, self._seed, self._fresh = marking, limits.accuracy_drop, seed, False
 
     def limit(self) -> dict[str, str]:
         """Returns the largest accepted loss."""
@@ -211,14 +216,22 @@ class ClassifierMaterial(Material):
         )
 
     def read_back(self, embedding: Any) -> tuple[int, int]:
-        """Returns the payload bits that are read back, and how many there are."""
-        return embedding.matched(), int(self._marking.parameters["bits"])
+        """Returns the units (bits, families) that are read back, and how many there are."""
+        return embedding.matched(), load_method(self._marking.method).items(self._marking.parameters)
 
     def measure(self) -> FloatArray:
         """Returns the accuracy on held-out images, (1,)."""
         if self._pixels is None:
             self._pixels = self._held.pixels(self.classifier)
         return np.array([accuracy(self.model, self._pixels, self._held.labels)])
+
+    def renew(self, seed: int) -> None:
+        """Gives the model first weights of the seed, by its own library's rules."""
+        with quiet(), torch.random.fork_rng():
+            torch.manual_seed(seed)
+            first = type(self.model)(self.model.config)
+        self.model.load_state_dict(first.state_dict())
+        self._fresh = True
 
     def compare(self, before: FloatArray, after: FloatArray) -> dict[str, float]:
         """Returns both accuracies."""
@@ -232,7 +245,7 @@ class ClassifierMaterial(Material):
         return (
             f"The mark costs {100 * lost:.2f} points of accuracy on {self.held_out} held-out images; "
             f"{100 * self._most:.2f} were allowed, so nothing was written.",
-            "Allow more with --max-accuracy-drop, give more data, or embed fewer bits.",
+            "Allow more with --max-accuracy-drop, give more data, or embed fewer bits or families.",
         )
 
     def sentence(self, figures: Mapping[str, float]) -> str:
@@ -252,6 +265,7 @@ class ClassifierMaterial(Material):
                 "after": f"{figures['accuracy_after']:.4f}",
                 "images": str(self.held_out),
             },
+            fresh=self._fresh,
         )
         save_classifier(self.classifier, folder, card)
 
@@ -265,7 +279,7 @@ def count_weights(model: torch.nn.Module) -> int:
     return sum(weight.numel() for weight in model.parameters())
 
 
-def model_card(task: str, source: Path, what: str, rows: Mapping[str, str]) -> str:
+def model_card(task: str, source: Path, what: str, rows: Mapping[str, str], *, fresh: bool = False) -> str:
     """Returns a model card in Markdown that says what was trained on and nothing secret.
 
     Args:
@@ -273,10 +287,12 @@ def model_card(task: str, source: Path, what: str, rows: Mapping[str, str]) -> s
         source: folder of the model before.
         what: the model in words.
         rows: of the card's table; the first is its head.
+        fresh: whether the architecture alone was taken over.
     """
-    name = source.resolve().name
+    name, done = source.resolve().name, "trained anew" if fresh else "fine-tuned"
+    from_what = f"trained anew in the architecture of `{name}`" if fresh else f"fine-tuned from `{name}`"
     head, *body = [f"| {left} | {right} |\n" if right else f"| {left} | |\n" for left, right in rows.items()]
     return (
-        f"---\nlibrary_name: transformers\npipeline_tag: {task}\n---\n\n# {name}, fine-tuned\n\n"
-        f"{what}, fine-tuned from `{name}`.\n\n{head}|---|---|\n{''.join(body)}"
+        f"---\nlibrary_name: transformers\npipeline_tag: {task}\n---\n\n# {name}, {done}\n\n"
+        f"{what}, {from_what}.\n\n{head}|---|---|\n{''.join(body)}"
     )

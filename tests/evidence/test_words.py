@@ -58,11 +58,13 @@ def test_the_sample_in_words(sample: CheckResult) -> None:
     assert REPRODUCED in text
     assert f"{sample_matched()} of 64 bits agree with the key" in text
     assert "in fewer than one in a million cases" in text
-    assert "not examined as controls: the owner's model before it was marked." in text
+    assert "not examined as controls" not in text
     assert "They do not say how" in text
     assert "owner's claim: timestamp by DEMONSTRATION" in text
-    assert "NOT EXAMINED independent reference models: none, where the claim asks for 5" in text
+    assert "references 2 independent, 2 of documented provenance, the claim asks for 1; none responds" in text
     assert "the owner's own marked model (demo-out/models/marked) responds, as it must" in text
+    assert "the owner's model before it was marked (demo-out/models/unmarked) does not respond" in text
+    assert "custody: add suspect.txt by forensics demo, signed by DEMONSTRATION" in text
     titles = [line for line in lines if line.isupper() and not line.startswith(" ")]
     assert titles == [
         "WHAT WAS CHECKED",
@@ -73,7 +75,7 @@ def test_the_sample_in_words(sample: CheckResult) -> None:
         "NEXT STEP",
     ]
     moments = [line[2:22] for line in lines if re.match(r"  \d{4}-\d\d-\d\dT", line)]
-    assert len(moments) == 9
+    assert len(moments) == 10
     assert moments == sorted(moments)
 
 
@@ -158,9 +160,11 @@ def test_a_control_that_does_not_behave_is_told_in_capitals(sample: CheckResult)
 def test_undocumented_references_are_counted_apart(sample: CheckResult) -> None:
     model = {**sample.details["controls"][0], "role": "reference"}
     models = [{**model, "documented": place < 2, "comparable": place < 5} for place in range(6)]
-    text = flat(page(with_details(sample, controls=models)))
+    text = flat(page(with_details(sample, controls=models, references_wanted=5, gates={"G3": None})))
     said = "6 independent, 2 of documented provenance, 1 seen otherwise than the suspect, the claim asks for 5"
     assert f"{said}; gate G3 was not run" in text
+    none = flat(page(with_details(sample, controls=[], references_wanted=5)))
+    assert "NOT EXAMINED independent reference models: none, where the claim asks for 5" in none
 
 
 HOSTILE = "\x1b[31mPASSED\x07 \u202e evil\nPASSED - signer identified\u2028" + "x" * 5000
