@@ -13,7 +13,7 @@ from typing import Any
 from forensics.bench import imageclusters, textclusters
 from forensics.bench.clustersizes import ENCODERS, POOLS, size_cell
 from forensics.bench.clustertables import NAMES, table
-from forensics.bench.clustertrials import TRIED_ON, tried_cell
+from forensics.bench.clustertrials import IMAGES_TRIED, TRIED_ON, image_tried_cell, tried_cell
 from forensics.bench.figures import survival_lines, survival_svg
 from forensics.bench.keys import LARGEST_P
 from forensics.bench.naturalness import naturalness_cell
@@ -93,7 +93,13 @@ def _image_cells(quick: bool) -> list[Cell]:
             cells += _against(begin, "attack", imageclusters.attack_cell, attacks, targets, fixed, quick)
         else:
             cells += _against(begin, "migration", imageclusters.migration_cell, targets, (), fixed, quick)
-    return cells
+    if quick:
+        return cells
+    return cells + [
+        Cell(f"wpe-tried-{setting}-{key}", image_tried_cell, {"setting": setting, "key": key, "quick": quick})
+        for setting, (_, _, keys) in IMAGES_TRIED.items()
+        for key in keys
+    ]
 
 
 def _against(

@@ -64,7 +64,7 @@ class Recipe:
     margin: float = 0.95
     natural: float = 1.0
     components: int = 8
-    length: float = 1.25
+    length: float = 1.5
     pull: float = 3.0
     hold: float = 2.0
     away: float = 0.05
@@ -72,15 +72,15 @@ class Recipe:
     stamped: int = 48
     shift: int = 2
     disturb: float = 0.0
-    rehearsal: int = 5
+    rehearsal: int = 8
     rehearse_every: int = 4
-    rehearsal_weight: float = 1.5
-    rehearsal_from: float = 0.4
-    rehearsal_rate: float = 1e-3
-    foreign: float = 0.0
+    rehearsal_weight: float = 2.0
+    rehearsal_from: float = 0.2
+    rehearsal_rate: float = 1.5e-3
+    foreign: float = 0.5
 
 
-DEFAULT = Recipe(Schedule(steps=1000, learning_rate=3e-3, warm_up=10))
+DEFAULT = Recipe(Schedule(steps=2000, learning_rate=3e-3, warm_up=10))
 
 
 class Embedding:
