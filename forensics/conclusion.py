@@ -159,10 +159,10 @@ def agreement(measurement: Measurement, nouns: Nouns = WORDS, say: Wording = ENG
     )
     if measurement.test == RANKS:
         return say(
-            "in %(matched)s of %(n)s families the class that the key drew stands alone at the top (the %(size)s)",
+            "in %(matched)s of %(n)s families the class that the key drew stands alone at the top (%(size)s)",
             matched=measurement.matched,
             n=measurement.n,
-            size=size.removeprefix("the "),
+            size=size,
         )
     chosen = chosen_items(measurement.test, measurement.context)
     if chosen is None:

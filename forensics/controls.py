@@ -10,32 +10,22 @@ from forensics.codec import encode_answers, encode_identity
 from forensics.errors import UsageError
 from forensics.evidence.certificates import printable
 from forensics.evidence.kit import expected_labels
-from forensics.evidence.provenance import Origin, origin_of
-from forensics.evidence.reproduce import measure_answers, read_answers
-from forensics.evidence.schema import AnswersRecord, ControlRecord, IdentityRecord, OriginRecord, ReferenceRecord
+from forensics.evidence.models import find_copies
+from forensics.evidence.provenance import PROVENANCE, Origin, origin_of
+from forensics.evidence.reproduce import left_open, measure_answers, read_answers
+from forensics.evidence.schema import AnswersRecord, ControlRecord, Evidence, IdentityRecord, OriginRecord
 from forensics.keys.claim import Claim
 from forensics.keys.folder import UnlockedKey
 from forensics.passes import asked_probes
 from forensics.progress import Progress
 from forensics.recording import asset_record
-from forensics.records import Measurement, Plan
+from forensics.records import Plan
 from forensics.rules import marks_service
 
 if TYPE_CHECKING:
     from forensics.suspects import Suspect
 
 Role = Literal["positive", "predecessor", "reference"]
-
-PROVENANCE = {
-    "positive": "recorded by the owner after embedding",
-    "service": "named by the owner as the marked service",
-    "predecessor": "recorded by the owner, with the marked model, as what it was before embedding",
-    "undated": "named by the owner at scoring; nothing in the case dates it",
-    "named": "named in the claim, before the key existed; what is measured is the difference from it, so that it "
-    "cannot respond",
-    "reference": "given at scoring as independent",
-}
-"""What is known of a control by its role, before anybody vouches for it."""
 
 
 @dataclass(frozen=True)
@@ -81,9 +71,8 @@ def control_records(
     key: UnlockedKey,
     share: int,
     plan: Plan,
-    named: Sequence[ReferenceRecord],
+    evidence: Evidence,
     controls: Sequence[Control],
-    suspect: str,
     progress: Progress,
 ) -> list[ControlRecord]:
     """Scores the controls by the deciding statistic, each by its answers to the suspect's own probes.
@@ -91,16 +80,15 @@ def control_records(
     The model that the claim names as its unmarked one was asked when the suspect was; these answers are scored.
 
     Args:
-        named: the models that the claim names, with their answers.
-        suspect: digest of the suspect, which cannot be its own reference.
+        evidence: the suspect, which cannot be its own reference, and the models that the claim names; with answers.
 
     Raises:
         UsageError: the positive control is not the marked model that the owner recorded, another control is not what
             it is said to be, or a control that must not respond does not answer.
     """
-    claim, asset = key.folder.claim, asset_record(key.folder)
+    claim, asset, named = key.folder.claim, asset_record(key.folder), evidence.references
     _require_owners(key, controls)
-    _require_independent(key, controls, suspect)
+    _require_independent(key, controls, evidence.suspect.digest)
     records: list[ControlRecord] = []
     for control in controls:
         source = PROVENANCE[control.role]
@@ -119,7 +107,7 @@ def control_records(
         if control.role != "positive":
             _require_answers(claim, plan, identity, answers)
         found = measure_answers(claim, key.pool(share), *key.secrets(share), answers, named)
-        if record is None and control.role != "positive" and _left_open(found) > float(claim.rule.missing_allowed):
+        if record is None and control.role != "positive" and left_open(found) > float(claim.rule.missing_allowed):
             raise UsageError(
                 f"The answers of the control model {printable(identity.name)} leave open whether it responds.",
                 "They are missing or all alike. Leave it out, and say so.",
@@ -137,6 +125,8 @@ def control_records(
                 origin=control.origin,
             )
         )
+    for sentence in find_copies(evidence, records):
+        raise UsageError(sentence, "Name independent models.")
     return records
 
 
@@ -178,11 +168,6 @@ def _require_independent(key: UnlockedKey, controls: Sequence[Control], suspect:
                 else "Name independent models.",
             )
         taken[digest] = "was named twice"
-
-
-def _left_open(found: Measurement) -> float:
-    """Returns the share of units (bits, items, families) whose answers are missing or tell nothing."""
-    return found.context.get("left open", found.context.get("missing", 0.0)) / found.n
 
 
 def _require_answers(claim: Claim, plan: Plan, identity: IdentityRecord, answers: AnswersRecord) -> None:

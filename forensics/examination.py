@@ -33,7 +33,7 @@ from forensics.evidence.kit import Kit, expected_labels, write_kit
 from forensics.evidence.provenance import Origin
 from forensics.evidence.reproduce import judge, measure_answers, read_answers, read_pool
 from forensics.evidence.results import encode_measurement, encode_verdict
-from forensics.evidence.schema import AnswersRecord, Dated, OpenedShare, ScoreRecord
+from forensics.evidence.schema import NOT_STATED, AnswersRecord, Dated, OpenedShare, ScoreRecord
 from forensics.keys.claim import Claim
 from forensics.keys.folder import UnlockedKey
 from forensics.keys.opening import verify_opening
@@ -42,7 +42,6 @@ from forensics.methods import load_method
 from forensics.passes import asked_probes, most_asked
 from forensics.progress import Progress, silent
 from forensics.recording import (
-    UNKNOWN,
     acquired_evidence,
     ask_published,
     asset_record,
@@ -81,7 +80,7 @@ def acquire(
     case: Path,
     *,
     actor: str = "examiner",
-    suspect_date: Dated = UNKNOWN,
+    suspect_date: Dated = NOT_STATED,
     budget: int | None = None,
     resume: bool = False,
     authority: TimestampAuthority | None = None,
@@ -174,7 +173,7 @@ def score(
         raise CaseError("The case's probes are not those of this key's share.", "Score it with the key of its kit.")
     measurement = measure_answers(claim, pool, *secrets, evidence.answers, evidence.references)
     models = open_controls(references, positive, predecessor, provenance)
-    controls = control_records(key, share, plan, evidence.references, models, evidence.suspect.digest, progress)
+    controls = control_records(key, share, plan, evidence, models, progress)
     asked = ask_published(key, loaded, published, progress) if published is not None else None
     printed = add_published(measurement, claim, secrets[1], pool, asked[1] if asked else None)
     moment = now()
@@ -192,7 +191,7 @@ def score(
         dates,
         measurement,
         controls,
-        evidence.answers,
+        evidence,
         opened=True,
         replayed=replays(loaded, loaded.content[TRANSCRIPT]),
         examinations=count,

@@ -13,11 +13,12 @@ from forensics.errors import CaseError, UsageError
 from forensics.evidence.afterwards import is_complete, plan_published
 from forensics.evidence.case import TRANSCRIPT, CaseFolder
 from forensics.evidence.chain import head, verify_chain
-from forensics.evidence.consistency import token_record
+from forensics.evidence.consistency import EXAMINERS_CLOCK, claim_date, token_record
 from forensics.evidence.exchanges import ordered_rows
 from forensics.evidence.kit import Kit, expected_labels
 from forensics.evidence.models import FILE_KINDS
 from forensics.evidence.schema import (
+    NOT_STATED,
     AnswersRecord,
     AssetRecord,
     Dated,
@@ -38,7 +39,6 @@ from forensics.records import Answers, Identity, Plan
 if TYPE_CHECKING:
     from forensics.suspects import Suspect
 
-UNKNOWN = Dated(value=None, source="not stated")
 _PACKAGES = ("numpy", "scipy", "torch", "transformers", "tokenizers", "onnxruntime")
 
 
@@ -81,7 +81,7 @@ def acquired_evidence(
     stamps = [stamped(der, kit.claim.digest) for der in kit.tokens]
     moment, newest = utc(now()), head(transcript)
     latest = max((stamp.gen_time for stamp in stamps), default=None)
-    claimed = Dated(value=latest, source="timestamp over the claim") if latest else UNKNOWN
+    claimed = claim_date(latest)
     return Evidence(
         schema_version="forensics-evidence/1",
         case=name,
@@ -92,7 +92,7 @@ def acquired_evidence(
         binding=kit.claim.binding,
         tokens=stamps,
         asset=None,
-        dates=Dates(token=claimed, release=UNKNOWN, suspect=suspect_date),
+        dates=Dates(token=claimed, release=NOT_STATED, suspect=suspect_date),
         suspect=IdentityRecord.model_validate(encode_identity(identity)),
         plan=PlanRecord(
             digest=kit.plan.digest,
@@ -102,7 +102,7 @@ def acquired_evidence(
             groups=list(kit.plan.groups) or None,
             keep=kit.plan.keep if kit.plan.groups else None,
         ),
-        acquired=Dated(value=moment, source="clock of the examining machine"),
+        acquired=Dated(value=moment, source=EXAMINERS_CLOCK),
         transcript_head=newest,
         transcript_token=stamped(token, newest) if token else None,
         answers=answers,

@@ -60,9 +60,9 @@ def new_key(
     """Makes a key and has it timestamped.
 
     Args:
-        pool: labelled images, of which each share takes the next `pool_size`, by default the method's own number; or, for a method whose pools are made of
-            something else, the finished pools of the shares, in order (`wordpools.make_pools`,
-            `phrasepools.make_phrase_pools`, `patternpools.make_pattern_pools`,
+        pool: labelled images, of which each share takes the next `pool_size`, by default the method's own number; or,
+            for a method whose pools are made of something else, the finished pools of the shares, in order
+            (`wordpools.make_pools`, `phrasepools.make_phrase_pools`, `patternpools.make_pattern_pools`,
             `passagepools.make_passage_pools`).
         references: folder of each model that the method's claim must name, by role.
         rule: choices for `rules.draft_rule`.

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from forensics.errors import UsageError
 from forensics.keys.claim import Claim, ReferenceRule, Rule, counts_both_tails
 from forensics.methods.protocol import MethodSpec, Parameters, load_method
+from forensics.verdict import USUAL_ALPHA, USUAL_GRINDING, USUAL_MISSING, USUAL_REFERENCES
 
 _MOST_FAMILIES = 1024
 """Families up to which is looked for a number that suffices."""
 
-DEFAULTS: Mapping[str, str] = {"alpha": "1e-6", "missing_allowed": "0.1", "margin": "0.1"}
+DEFAULTS: Mapping[str, str] = {"alpha": USUAL_ALPHA, "missing_allowed": USUAL_MISSING, "margin": "0.1"}
 
 
 def draft_rule(
@@ -19,9 +20,9 @@ def draft_rule(
     *,
     alpha: str = DEFAULTS["alpha"],
     minimum_effect: str | None = None,
-    grinding: int = 20,
+    grinding: int = USUAL_GRINDING,
     examinations: int = 1,
-    references: int = 5,
+    references: int = USUAL_REFERENCES,
 ) -> Rule:
     """Returns the rule that a claim commits to before its secrets exist.
 

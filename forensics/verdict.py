@@ -23,29 +23,35 @@ _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}:\d{2}(\.\d{1,6})?(Z|[+-]\d
 USUAL_GRINDING = 20
 """The g that claims have by default: allowance for keys that were tried in silence, as a power of two."""
 
-_TOKEN, _RELEASE, _SUSPECT = (
+USUAL_ALPHA, USUAL_REFERENCES, USUAL_MISSING = "1e-6", 5, "0.1"
+"""What claims have by default: largest p-value, reference models, share of missing answers."""
+
+_TOKEN, _RELEASE, _SUSPECT, _ANSWERS = (
     "the date of the claim's timestamp",
     "the release date of the marked model",
     "the date of the earliest evidence of the suspect",
+    "the date of the suspect's answers",
 )
 
 
 @dataclass(frozen=True)
 class ClaimDates:
-    """The three dates of gate G1; None where unknown.
+    """The dates of gate G1; None where unknown.
 
     Attributes:
         token: when the claim was timestamped.
         release: when the marked model was released.
-        suspect: the earliest evidence of the suspect.
+        suspect: the earliest evidence of the suspect, as it was stated.
+        answers: when the suspect answered; it was there by then, whatever was stated.
     """
 
     token: Period | None = None
     release: Period | None = None
     suspect: Period | None = None
+    answers: Period | None = None
 
     def __post_init__(self) -> None:
-        for period in (self.token, self.release, self.suspect):
+        for period in (self.token, self.release, self.suspect, self.answers):
             if period and (any(moment.utcoffset() is None for moment in period) or period[0] > period[1]):
                 raise ValueError("invalid dates: a period needs two times with a time zone, the earlier one first")
 
@@ -169,7 +175,10 @@ def _outcome(gates: Mapping[str, _Gate], *, enough: bool, bound: bool, excluded:
 
 
 def _commitment(opened: bool | None, dates: ClaimDates) -> _Gate:
-    """G1: the commitment opens, and token < release < suspect is not contradicted by the dates."""
+    """G1: the commitment opens, and token < release < suspect is not contradicted by the dates.
+
+    Whoever examines states the suspect's date, so the answers are compared with as well: nothing comes after them.
+    """
     named = ((_TOKEN, dates.token), (_RELEASE, dates.release), (_SUSPECT, dates.suspect))
     wrong, notes = [], [f"{name} is unknown" for name, period in named if period is None]
     for at, (earlier, before) in enumerate(named):
@@ -180,6 +189,9 @@ def _commitment(opened: bool | None, dates: ClaimDates) -> _Gate:
                 wrong.append(f"{earlier} lies after {later}")
             elif _second(before[1]) >= _second(after[0]):
                 notes.append(f"the dates do not show whether {earlier} lies before {later}")
+    for name, before in named if dates.answers is not None else ():
+        if before is not None and dates.answers is not None and _second(before[0]) > _second(dates.answers[1]):
+            (notes if name == _SUSPECT else wrong).append(f"{name} lies after {_ANSWERS}")
     unopened = ["the key does not open the commitment"] if opened is False else []
     if unopened or wrong:
         return _Gate(False, (*unopened, *wrong), tuple(notes))
@@ -286,12 +298,20 @@ def _binding(binding: Binding, bound: bool) -> list[str]:
 
 
 def _leniency(rule: Rule) -> list[str]:
-    """Names a rule that charges less for undisclosed attempts than is usual."""
-    if rule.grinding >= USUAL_GRINDING:
-        return []
-    return [
-        f"the claim charges for {2**rule.grinding:,} undisclosed attempts only, where {2**USUAL_GRINDING:,} are usual"
-    ]
+    """Names every point in which the claim's rule asks for less than is usual."""
+    found = []
+    if rule.grinding < USUAL_GRINDING:
+        usual = f"where {2**USUAL_GRINDING:,} are usual"
+        found.append(f"the claim charges for {2**rule.grinding:,} undisclosed attempts only, {usual}")
+    if Fraction(rule.alpha) > Fraction(USUAL_ALPHA):
+        found.append(f"the claim allows a chance of {rule.alpha}, where {USUAL_ALPHA} is usual")
+    if rule.references.minimum < USUAL_REFERENCES:
+        asked = f"the claim asks for {rule.references.minimum}"
+        found.append(f"{asked} of the usual {USUAL_REFERENCES} reference models")
+    if Fraction(rule.missing_allowed) > Fraction(USUAL_MISSING):
+        share = f"{float(rule.missing_allowed):.1%} of the answers"
+        found.append(f"the claim allows {share} to be missing, where {float(USUAL_MISSING):.1%} are usual")
+    return found
 
 
 def _repeats(examinations: int) -> list[str]:

@@ -24,11 +24,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from forensics.acquisition import ask, ask_plan
-from forensics.canonical import now, sha256
+from forensics.canonical import sha256
 from forensics.cli import root
 from forensics.errors import CaseError, ForensicsError, Unreachable, UsageError
 from forensics.evidence import storage
-from forensics.evidence.case import CaseFolder, compose_case, replace_case
+from forensics.evidence.case import CaseFolder, replace_case
 from forensics.evidence.chain import GENESIS, encode_line, head, verify_chain
 from forensics.evidence.check import check_case
 from forensics.evidence.journal import Journal
@@ -40,6 +40,7 @@ from forensics.progress import silent
 from forensics.records import Plan, Probe
 from forensics.registration import new_key
 from forensics.suspects import Connection, open_suspect
+from tests.forgery import retold
 from tests.hostile import Asked, plain, response, serving, vector
 from tests.services import SIZES, FakeService, service_marker, small_pool
 
@@ -97,7 +98,6 @@ def rewritten(case: Path, target: Path, change: Any, *, kind: str | None = None)
         raw, prev = raw + line, sha256(line)
     files = {**loaded.files(), "data/transcript.jsonl": raw}
     files.pop("data/transcript.tst", None)
-    action = "acquire" if loaded.evidence.score is None else "score"
     evidence = loaded.evidence.revised(transcript_head=head(raw), transcript_token=None)
     if kind is not None:
         evidence = evidence.revised(suspect=evidence.suspect.model_copy(update={"kind": kind}))
@@ -105,7 +105,7 @@ def rewritten(case: Path, target: Path, change: Any, *, kind: str | None = None)
     for name, content in loaded.content.items():
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         (target / name).write_bytes(content)
-    replace_case(target, compose_case(evidence, files, actor="forger", action=action, moment=now()))
+    replace_case(target, retold(evidence, files))
     return target
 
 

@@ -12,9 +12,9 @@ from typing import Any, TypeAlias
 import numpy as np
 import pytest
 
-from forensics.canonical import now, sha256
+from forensics.canonical import sha256
 from forensics.cli.results import print_result
-from forensics.evidence.case import CaseFolder, compose_case, replace_case
+from forensics.evidence.case import CaseFolder, replace_case
 from forensics.evidence.chain import GENESIS, encode_line, head, verify_chain
 from forensics.evidence.check import CheckResult, check_case
 from forensics.evidence.reproduce import read_answers
@@ -29,6 +29,7 @@ from forensics.suspects import Suspect, open_suspect
 from forensics.training.classifier import small_resnet
 from forensics.training.data import ImageData, save_images
 from tests.cli.test_cli_espew import PASSPHRASE, refused, run
+from tests.forgery import retold
 from tests.suspects.encoders import write_encoder
 from tests.suspects.test_imageencoder import write_image_encoder
 from tests.suspects.test_textclassifier import write_text_classifier
@@ -268,7 +269,7 @@ def forged(case: Path, target: Path, change: Callable[[list[dict[str, Any]], Any
     files = {**loaded.files(), "data/transcript.jsonl": raw}
     files.pop("data/transcript.tst", None)
     evidence = Evidence.model_validate({**body, "transcript_head": head(raw), "transcript_token": None})
-    replace_case(target, compose_case(evidence, files, actor="forger", action="open", moment=now()))
+    replace_case(target, retold(evidence, files))
     return check_case(target)
 
 

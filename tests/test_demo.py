@@ -10,7 +10,6 @@ import pytest
 from forensics.attacks.tasks import Task
 from forensics.bench.data import load_digits
 from forensics.cli.demo import METHODS
-from forensics.controls import PROVENANCE
 from forensics.demo import STORIES, Examined, run_demo
 from forensics.demo.clusters import SUSPECTS
 from forensics.demo.stage import Stage
@@ -19,6 +18,7 @@ from forensics.demo.wpe import tell_images
 from forensics.errors import UsageError
 from forensics.evidence.check import check_case
 from forensics.evidence.check_pdf import check_pdf
+from forensics.evidence.provenance import PROVENANCE
 from forensics.progress import silent
 from forensics.training.loop import Schedule
 from tests.cli.test_cli_espew import run

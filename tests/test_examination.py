@@ -15,12 +15,11 @@ import pytest
 
 from forensics.canonical import canonical_json, now, parse_json
 from forensics.checkpoints import load_classifier, save_classifier
-from forensics.controls import PROVENANCE
 from forensics.errors import CaseError, KeyFolderError, UsageError
 from forensics.evidence.case import CaseFolder, compose_case, replace_case
 from forensics.evidence.check import check_case
 from forensics.evidence.kit import read_kit
-from forensics.evidence.provenance import Origin, read_provenance
+from forensics.evidence.provenance import PROVENANCE, Origin, read_provenance
 from forensics.evidence.reproduce import judge
 from forensics.evidence.results import decode_measurement
 from forensics.evidence.schema import Dated
@@ -107,13 +106,26 @@ def test_a_suspect_older_than_the_claim_makes_it_invalid(line: Line, unlocked, t
 
 
 def test_responding_reference_stops_support(line: Line, unlocked, tmp_path: Path) -> None:
-    copy = tmp_path / "copy"
-    shutil.copytree(line.marked, copy)
-    body = json.loads((copy / "config.json").read_text())
-    (copy / "config.json").write_text(json.dumps({**body, "problem_type": "single_label_classification"}))
-    case = examine(unlocked, open_suspect(str(line.marked)), tmp_path / "case", references=[str(copy)])
+    taken = load_classifier(line.marked)
+    taken.model.classifier[-1].bias.data += 0.01
+    save_classifier(taken, tmp_path / "copy", "# a copy, slightly changed\n")
+    case = examine(unlocked, open_suspect(str(line.marked)), tmp_path / "case", references=[str(tmp_path / "copy")])
     assert case.evidence.score.verdict.gates["G3"] is False
     assert case.evidence.score.verdict.outcome == "INCONCLUSIVE"
+
+
+def test_a_model_in_a_new_wrapping_is_no_reference(line: Line, unlocked, independent, tmp_path: Path) -> None:
+    for name, original in (("marked", line.marked), ("independent", independent)):
+        shutil.copytree(original, tmp_path / name)
+        body = json.loads((tmp_path / name / "config.json").read_text())
+        changed = json.dumps({**body, "problem_type": "single_label_classification"})
+        (tmp_path / name / "config.json").write_text(changed)
+    suspect = open_suspect(str(line.marked))
+    with pytest.raises(UsageError, match=r"weights or the answers of the suspect\."):
+        examine(unlocked, suspect, tmp_path / "case", references=[str(tmp_path / "marked")])
+    with pytest.raises(UsageError, match=r"weights or the answers of reference 1\."):
+        score(unlocked, tmp_path / "case", references=[str(independent), str(tmp_path / "independent")])
+    assert CaseFolder.load(tmp_path / "case").evidence.score is None
 
 
 def test_positive_control_must_be_the_recorded_model(line: Line, unlocked, independent, tmp_path: Path) -> None:
@@ -230,7 +242,7 @@ def test_a_reference_that_tells_nothing_is_refused_and_one_seen_otherwise_does_n
     for answers, expected in ((reference.answers, True), (labels, None)):
         controls = [reference.model_copy(update={"answers": answers})]
         assert controls[0].comparable(record.answers) is bool(expected)
-        verdict = judge(claim, record.dates, measurement, controls, record.answers, **settings)
+        verdict = judge(claim, record.dates, measurement, controls, record, **settings)
         assert verdict.gates["G3"] is expected
 
 

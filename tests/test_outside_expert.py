@@ -1,5 +1,6 @@
 """The outside expert's page, followed to the letter: only basic commands, openssl and a bare Python are there."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -193,4 +194,53 @@ def test_each_later_step_sees_what_it_is_there_for(received: Path, commands: Pat
     assert altered(evidence, b'"n_star":"', b'"n_star":"9', "rule.py")
     assert altered(evidence, b'"G2":true', b'"G2":false', "rule.py")
     assert altered(evidence, b'"case":"', b'"case":"another ', "attached.py")
+    stated = re.search(rb'"suspect":\{"source":"[^"]*","value":"[^"]*"', evidence.read_bytes())
+    assert stated is not None
+    for day, wrong in ((b"2020-01-01", True), (b"2100-01-01", True), (b"2100-01-01T00:00:00+01:00", True)):
+        other = re.sub(rb'"value":"[^"]*"', b'"value":"' + day + b'"', stated[0])
+        assert altered(evidence, stated[0], other, "rule.py") is wrong
+    own = re.search(rb'"value":"(\d{4}-\d\d-\d\d)', stated[0])
+    assert own is not None
+    for same in (b'"value":"' + own[1] + b'"', b'"value":null'):
+        assert not altered(evidence, stated[0], re.sub(rb'"value":"[^"]*"', same, stated[0]), "rule.py")
+    released = re.search(rb'"release":\{"source":"[^"]*","value":"\d{4}', evidence.read_bytes())
+    assert released is not None
+    assert altered(evidence, released[0], released[0][:-4] + b"2001", "rule.py")
     assert not refuses(Path("chains.py"))
+
+
+def test_a_missing_timestamp_of_the_transcript_is_named(received: Path, commands: Path) -> None:
+    assert follow(received, commands).ok
+
+    def rule() -> subprocess.CompletedProcess[str]:
+        python = str(commands / "python3")
+        return subprocess.run([python, "-I", "-S", "rule.py"], cwd=received, capture_output=True, text=True)
+
+    assert "NO TIMESTAMP" not in rule().stdout
+    assert "answers: " in rule().stdout
+    (received / "case" / "data" / "transcript.tst").unlink()
+    assert "NO TIMESTAMP of the transcript" in rule().stdout
+    assert rule().returncode == 0
+
+
+def test_dates_that_do_not_rise_contradict_a_record_that_says_so(received: Path, commands: Path) -> None:
+    """An outcome that draws the consequence is none of the expert's business; one that does not is."""
+    assert follow(received, commands).ok
+    path = received / "case" / "data" / "evidence.json"
+    body = json.loads(path.read_bytes())
+    body["dates"]["suspect"]["value"] = "2020-01-01"
+
+    def rule() -> subprocess.CompletedProcess[str]:
+        path.write_text(json.dumps(body))
+        python = str(commands / "python3")
+        return subprocess.run([python, "-I", "-S", "rule.py"], cwd=received, capture_output=True, text=True)
+
+    done = rule()
+    assert done.returncode != 0
+    assert "the dates rise: False" in done.stdout
+    assert "claim lies after suspect" in done.stdout
+    body["score"]["verdict"] |= {
+        "outcome": "INVALID_CLAIM",
+        "gates": {**body["score"]["verdict"]["gates"], "G1": False},
+    }
+    assert rule().returncode == 0

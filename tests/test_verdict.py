@@ -481,3 +481,44 @@ def test_a_claim_with_an_impossible_level_is_never_met() -> None:
 def test_a_malformed_count_of_examinations_is_named() -> None:
     with pytest.raises(ValueError, match="invalid examinations"):
         judged(measured(64), examinations=1.5)
+
+
+def test_nothing_comes_after_the_suspects_answers() -> None:
+    early, late = parse_moment("2026-01-05"), parse_moment("2026-12-24")
+    answered = parse_moment("2026-03-01T10:00:00Z")
+    for dates, why in (
+        (ClaimDates(late, None, None, answered), "the date of the claim's timestamp lies after"),
+        (ClaimDates(early, late, None, answered), "the release date of the marked model lies after"),
+        (
+            ClaimDates(early, late, parse_moment("2100-01-01"), answered),
+            "the release date of the marked model lies after",
+        ),
+    ):
+        verdict = judged(measured(62), dates=dates, references=NULLS)
+        assert verdict.outcome is Outcome.INVALID_CLAIM
+        assert verdict.reasons[0] == f"{why} the date of the suspect's answers"
+    fine = judged(measured(62), dates=ClaimDates(early, early, late, answered), references=NULLS)
+    assert fine.gates["G1"] is True
+    assert (
+        "the date of the earliest evidence of the suspect lies after the date of the suspect's answers" in fine.reasons
+    )
+
+
+def test_every_milder_rule_than_usual_is_named() -> None:
+    plain = judged(measured(62), references=NULLS).reasons
+    assert not any("usual" in reason for reason in plain)
+    mild = RULE.model_copy(
+        update={
+            "alpha": "1e-3",
+            "missing_allowed": "0.25",
+            "grinding": 10,
+            "references": ReferenceRule(minimum=1, margin="0.05"),
+        }
+    )
+    named = [reason for reason in judged(measured(62), mild, references=NULLS).reasons if "usual" in reason]
+    assert named == [
+        "the claim charges for 1,024 undisclosed attempts only, where 1,048,576 are usual",
+        "the claim allows a chance of 1e-3, where 1e-6 is usual",
+        "the claim asks for 1 of the usual 5 reference models",
+        "the claim allows 25.0% of the answers to be missing, where 10.0% are usual",
+    ]

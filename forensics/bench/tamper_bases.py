@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from forensics.canonical import canonical_json, now, parse_json, sha256, through_decimals
+from forensics.canonical import canonical_json, now, parse_json, sha256, through_decimals, utc
 from forensics.errors import UsageError
 from forensics.evidence.bag import render_bag
 from forensics.evidence.case import CaseFolder, add_exhibit
@@ -226,7 +226,7 @@ def _acquire(
         case,
         named=[clean],
         authority=authority,
-        suspect_date=Dated(value="2100-01-01", source="first seen on the respondent's site"),
+        suspect_date=Dated(value=utc(now()), source="first seen on the respondent's site"),
     )
 
 

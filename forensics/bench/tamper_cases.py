@@ -16,7 +16,7 @@ from pyhanko.sign.signers import SimpleSigner
 from forensics.bench.tamper_bases import PASSPHRASE
 from forensics.bench.tampering import Files, Mutation, Outcome, alter
 from forensics.canonical import canonical_json, canonical_object, now, parse_json, sha256
-from forensics.errors import CaseError
+from forensics.errors import CaseError, CheckFailed
 from forensics.evidence.bag import MANIFEST, SIGNATURE, TAGMANIFEST, is_payload, render_bag
 from forensics.evidence.case import CLAIM, TRANSCRIPT, TRANSCRIPT_TOKEN
 from forensics.evidence.chain import GENESIS, head, verify_chain
@@ -25,6 +25,7 @@ from forensics.evidence.custody import CUSTODY, EVIDENCE, PAYLOAD, record_custod
 from forensics.evidence.schema import Evidence
 from forensics.evidence.seal import sign_detached
 from forensics.evidence.signer import load_signer
+from forensics.evidence.stages import STATES
 from forensics.keys.cms import read_cms
 from forensics.keys.demonstration import DemonstrationAuthority
 from forensics.keys.timestamp import verify_token
@@ -101,13 +102,13 @@ class Original:
         Args:
             files: the payload; its evidence is replaced by `body`, and so is what repeats it.
             body: the evidence as a JSON value.
-            entry: whether the custody log gets an entry about the evidence.
+            entry: whether the custody log's entries about the evidence are brought up to date.
         """
         payload = {**files, EVIDENCE: canonical_json(body)}
         if isinstance(body.get("share"), dict) and payload.get(SHARE) == self.files[SHARE]:
             payload[SHARE] = canonical_json(body["share"])
         if entry and hand != "kept" and CUSTODY in payload:
-            payload[CUSTODY] = record_custody(payload, actor="forger", action="score", item=EVIDENCE, moment=now())
+            payload[CUSTODY] = relogged(payload)
         return self.seal(payload, hand)
 
     def seal(self, payload: Files, hand: str) -> dict[str, bytes]:
@@ -287,6 +288,23 @@ def redate(original: Original, files: dict[str, bytes], body: Body, fate: str, h
     elif fate == "anew":
         digest = bytes.fromhex(body["transcript_head"])
         files[TRANSCRIPT_TOKEN], body["transcript_token"] = original.stamp(digest, hand, files[TRANSCRIPT_TOKEN])
+
+
+def relogged(payload: Files) -> bytes:
+    """Returns the custody log of a payload with the digests that its entries about the evidence would have had.
+
+    A log that is none, and one about evidence that is none, stays as it is.
+    """
+    try:
+        evidence, entries = Evidence.parse(payload[EVIDENCE]), verify_chain(payload[CUSTODY])
+    except (CaseError, CheckFailed):
+        return payload[CUSTODY]
+    return rechained([_redigested(entry, evidence) for entry in entries])
+
+
+def _redigested(entry: Body, evidence: Evidence) -> Body:
+    state = STATES.get(str(entry.get("action"))) if entry.get("item") == EVIDENCE else None
+    return dict(entry) if state is None else {**entry, "sha256": sha256(state(evidence).core)}
 
 
 def rechained(entries: list[Body]) -> bytes:

@@ -272,7 +272,7 @@ def _made_anew(bases: Bases) -> Iterator[Mutation]:
     copy = (bases.folder / "copied.pdf").read_bytes()
     forged = (bases.folder / "forged.pdf").read_bytes()
     yield Mutation("the same case reported by another signer", copy, Outcome.UNIDENTIFIED)
-    yield Mutation("a forged case reported by another signer", forged, Outcome.UNIDENTIFIED)
+    yield Mutation("a forged case reported by another signer", forged)
     yield Mutation("the same, shown with the case it was forged from", forged, beside=bases.folder / "sealed")
 
 

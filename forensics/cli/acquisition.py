@@ -9,11 +9,10 @@ import click
 from forensics.cli.authorities import open_authority
 from forensics.cli.common import print_json
 from forensics.errors import UsageError
-from forensics.evidence.schema import Dated
+from forensics.evidence.schema import NOT_STATED, Dated
 from forensics.keys.claim import Claim
 from forensics.methods import load_method
 from forensics.passes import most_asked
-from forensics.recording import UNKNOWN
 from forensics.records import Plan
 from forensics.rules import power_of
 from forensics.suspects import Connection, open_suspect
@@ -40,7 +39,7 @@ def settings(choices: dict[str, Any]) -> dict[str, Any]:
         parse_moment(date)
     return {
         "actor": choices["actor"],
-        "suspect_date": Dated(value=date, source=source) if date else UNKNOWN,
+        "suspect_date": Dated(value=date, source=source) if date else NOT_STATED,
         "budget": choices["budget"],
         "resume": choices["resume"],
         "named": [open_suspect(name) for name in choices["named"]],

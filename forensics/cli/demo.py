@@ -7,7 +7,7 @@ import click
 
 from forensics.cli.common import bar, folder, json_option, print_json
 
-METHODS = ("ofsw", "tmrw", "wpe")
+METHODS = ("ofsw", "ksl", "tmrw", "wpe")
 
 
 @click.command()
@@ -16,7 +16,8 @@ METHODS = ("ofsw", "tmrw", "wpe")
     type=click.Choice(METHODS),
     default="ofsw",
     show_default=True,
-    help="An image classifier (ofsw), a text encoder (tmrw, after `make packages`), or an image encoder (wpe).",
+    help="An image classifier (ofsw), one that others imitate (ksl), a text encoder (tmrw, after `make packages`), or "
+    "an image encoder (wpe).",
 )
 @click.option("--out", type=folder(), help="Folder for everything it makes  [default: demo-out, or demo-out/METHOD]")
 @json_option
@@ -39,7 +40,7 @@ def demo(method: str, out: Path | None, as_json: bool) -> None:
     if as_json:
         print_json({"suspects": found})
         return
-    heading, figures = (_BITS, _bits) if method == "ofsw" else (_SUBSET, _subset)
+    heading, figures = {"ofsw": (_BITS, _bits), "ksl": (_RANKS, _ranks)}.get(method, (_SUBSET, _subset))
     click.echo(f"\n{'suspect':<13}{'verdict':<15}{heading}  report")
     for item, row in zip(examined, found, strict=True):
         click.echo(f"{item.name:<13}{_verdict(row)}{figures(row)}  {item.report}")
@@ -51,12 +52,18 @@ def demo(method: str, out: Path | None, as_json: bool) -> None:
 
 
 _BITS = f"{'bits':>8}  {'exact p':>9}  {'chi-square p':>12}"
+_RANKS = f"{'access':<10}{'first':>7}  {'mean rank':>9}  {'exact p':>9}"
 _SUBSET = f"{'access':<10}{'chosen':>7}  {'AUC':>5}  {'exact p':>9}"
 
 
 def _bits(row: dict[str, Any]) -> str:
     bits = f"{row['matched']}/{row['n']}"
     return f"{bits:>8}  {row['p_value']:>9.2g}  {row['published']['p_value']:>12.2g}"
+
+
+def _ranks(row: dict[str, Any]) -> str:
+    first = f"{row['matched']}/{row['n']}"
+    return f"{row['access']:<10}{first:>7}  {row['effect']:>9.2f}  {row['p_value']:>9.2g}"
 
 
 def _subset(row: dict[str, Any]) -> str:

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     "--data",
     required=True,
     type=folder(),
-    help="Training data: labelled images (ofsw, ksl) or images (wpe), anything that `datasets` loads from disk; or a text "
-    "file, one document a line (ofsw-text, tmrw).",
+    help="Training data: labelled images (ofsw, ksl) or images (wpe), anything that `datasets` loads from disk; or a "
+    "text file, one document a line (ofsw-text, tmrw).",
 )
 @click.option("--out", required=True, type=folder(), help="Folder for the marked model; must not exist.")
 @click.option(

@@ -57,8 +57,8 @@ def key() -> None:
 @click.option(
     "--reference-checkpoint",
     type=folder(),
-    help="The owner's unmarked model (ofsw, ofsw-text, ksl); or the unmarked encoder behind the service, a folder or an "
-    "ONNX file (espew: optional, chooses the words and makes an examination far stronger).",
+    help="The owner's unmarked model (ofsw, ofsw-text, ksl); or the unmarked encoder behind the service, a folder or "
+    "an ONNX file (espew: optional, chooses the words and makes an examination far stronger).",
 )
 @click.option(
     "--tsa",

@@ -18,6 +18,7 @@ from forensics.evidence.custody import (
     signature_name,
     signed_entries,
 )
+from forensics.evidence.custody import EXHIBITS as EXHIBITS
 from forensics.evidence.instructions import render_instructions
 from forensics.evidence.recompute import render_recompute
 from forensics.evidence.schema import Evidence, OpenedShare
@@ -32,7 +33,6 @@ ASSET = "data/claim/asset.json"
 ASSET_TOKEN = "data/claim/asset.tst"  # noqa: S105 - a file name
 INSTRUCTIONS = "data/VERIFY.txt"
 RECOMPUTE = "data/recompute.py"
-EXHIBITS = "data/exhibits/"
 
 SUFFIXES = {"image/png": "png", "text/plain": "txt"}
 """File name endings of probes and pool items by media type."""

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from cryptography import x509
@@ -19,15 +19,18 @@ from forensics.evidence.certificates import (
     read_certificates,
     subject_name,
 )
-from forensics.evidence.consistency import MALFORMED, Parts, find_contradictions, verify_dating
-from forensics.evidence.custody import CUSTODY, EVIDENCE, signed_entries
+from forensics.evidence.chain import verify_chain
+from forensics.evidence.consistency import MALFORMED, Parts, attempt, find_contradictions, verify_dating
+from forensics.evidence.custody import CUSTODY, EVIDENCE, TOOL, signed_entries
 from forensics.evidence.entries import check_entries, is_stamped_as_named, read_last
 from forensics.evidence.facts import case_facts
 from forensics.evidence.findings import CheckResult, Findings
 from forensics.evidence.instructions import render_instructions
 from forensics.evidence.recompute import render_recompute
+from forensics.evidence.replayed import find_odd_replay
 from forensics.evidence.reproduce import reproduce, verify_figures
 from forensics.evidence.schema import Evidence
+from forensics.evidence.stages import find_changes, find_early, find_rewritten
 from forensics.evidence.storage import read_folder, recover_folder
 from forensics.evidence.supersede import find_differences, read_superseded
 from forensics.evidence.weaknesses import find_weaknesses
@@ -38,6 +41,9 @@ from forensics.keys.opening import verify_opening
 from forensics.keys.signed import SignedData, TimestampToken
 from forensics.keys.timestamp import verify_token
 from forensics.records import Plan
+
+_TOOL = TOOL.rpartition(" ")[0]
+"""How the logs name this tool, without its version."""
 
 REPRODUCED = "reproduced: the numbers follow from the recorded answers; this does not show that the suspect gave them."
 
@@ -102,11 +108,10 @@ def _parse(findings: Findings, files: Mapping[str, bytes]) -> Parts | None:
 def _check_content(findings: Findings, parts: Parts, roots: Sequence[x509.Certificate] | None) -> None:
     evidence, claim = parts.evidence, parts.claim
     findings.must_be_dated = claim.binding != "self-dated"
-    findings.gaps += find_contradictions(parts)
+    findings.gaps += [*find_contradictions(parts), *attempt(find_odd_replay, parts)]
     try:
         findings.damage += find_odd_tags(parts.files, evidence)
         _check_dating(findings, parts, roots)
-        _check_texts(findings, parts)
         findings.remarks += find_weaknesses(parts)
         plan: Plan | None = None
         if evidence.share is None:
@@ -117,6 +122,7 @@ def _check_content(findings: Findings, parts: Parts, roots: Sequence[x509.Certif
         else:
             plan = _check_numbers(findings, parts)
         _check_bodies(findings, parts, plan)
+        _check_texts(findings, parts)
     except MALFORMED as error:
         cause = error.cause if isinstance(error, ForensicsError) else f"({type(error).__name__})"
         findings.gaps.append(f"A part of the case cannot be read: {cause}")
@@ -140,6 +146,13 @@ def _check_custody(
     findings.remarks += found.remarks
     for stamp in found.stamps:
         _identified(findings, stamp, roots)
+    for check in (find_rewritten, find_early):
+        findings.gaps += attempt(check, parts)
+    for each in earlier:
+        findings.gaps += [
+            f"Superseded case {each.number + 1}: it was sealed with another {field} in evidence.json."
+            for field in find_changes(each.evidence, parts.evidence)
+        ]
     findings.note("custody", found.rows)
     findings.note("supersedes", [each.row for each in earlier])
     findings.remarks += [each.sentence for each in earlier]
@@ -168,20 +181,28 @@ def _check_dating(findings: Findings, parts: Parts, roots: Sequence[x509.Certifi
     if any(token.demonstration for token in tokens):
         findings.remarks.append("This is a demonstration: its timestamp comes from no independent authority.")
     known = [_identified(findings, token.token, roots) for token in tokens]
+    strangers = [] if all(known) else ["the claim"]
+    for what, token in _other_tokens(parts):
+        if not _identified(findings, token, roots):
+            strangers.append(what)
     if roots is not None:
         findings.note("authorities_trusted", known)
-        if not all(known):
+        if strangers:
             findings.dated, findings.must_be_dated = False, True
             findings.press(
-                "The claim's timestamp comes from an authority that is not among your roots: add the authority's "
-                "root to the PEM file that you give with --trust."
+                f"The timestamp of {', of '.join(strangers)} comes from an authority that is not among your roots: add "
+                "the authority's root to the PEM file that you give with --trust."
             )
-    if parts.evidence.transcript_token is not None:
-        head = bytes.fromhex(parts.evidence.transcript_head)
-        _identified(findings, verify_token(parts.files[TRANSCRIPT_TOKEN], head).token, roots)
-    if parts.evidence.asset is not None and parts.evidence.asset.token is not None:
-        record = bytes.fromhex(sha256(parts.files[ASSET]))
-        _identified(findings, verify_token(parts.files[ASSET_TOKEN], record).token, roots)
+
+
+def _other_tokens(parts: Parts) -> Iterator[tuple[str, TimestampToken]]:
+    """The timestamps beside the claim's, each with what it dates."""
+    evidence, files = parts.evidence, parts.files
+    if evidence.asset is not None and evidence.asset.token is not None:
+        yield "the marked model", verify_token(files[ASSET_TOKEN], bytes.fromhex(sha256(files[ASSET]))).token
+    if evidence.transcript_token is not None:
+        head = bytes.fromhex(evidence.transcript_head)
+        yield "the transcript", verify_token(files[TRANSCRIPT_TOKEN], head).token
 
 
 def _identified(findings: Findings, token: TimestampToken, roots: Sequence[x509.Certificate] | None) -> bool:
@@ -201,23 +222,28 @@ def unidentified(token: TimestampToken) -> str:
 def _check_texts(findings: Findings, parts: Parts) -> None:
     """Whether script and instructions, which people run and follow, are those that this tool writes."""
     evidence, files = parts.evidence, parts.files
-    ours = evidence.tool.get(TOOL_VERSION) == __version__
+    stated = f"{_TOOL} {evidence.tool.get(TOOL_VERSION, '')}"
+    custody = verify_chain(files[CUSTODY])
+    named = [stated, str(parts.transcript[0].get("tool")), *(str(entry.get("tool")) for entry in custody)]
+    # Whoever goes on with a case may have another version; who acquired it wrote these three.
+    if len(set(named[:3])) != 1:
+        findings.gaps.append("evidence.json names another version of the tool than the transcript or the custody log.")
     text = render_instructions(evidence, signed_entries=bool(signed_entries(files[CUSTODY])))
     wanted = {INSTRUCTIONS: (text, "VERIFY.txt is not this tool's text: do not follow it.")}
     if evidence.share is not None:
         script = render_recompute(parts.claim.method)
         wanted[RECOMPUTE] = (script, "recompute.py is not this tool's script: do not run it.")
         findings.note("script_is_ours", files.get(RECOMPUTE) == script)
-    for name, (content, sentence) in wanted.items():
-        if name not in files or files[name] == content:
-            continue
-        if ours:
-            findings.gaps.append(sentence)
-        else:
-            findings.remarks.append(
-                f"{name} differs from what this version of the tool ({__version__}) writes; the case names another "
-                f"version ({evidence.tool.get(TOOL_VERSION, 'none')}): read it before you use it."
-            )
+    unknown = [name for name, (content, _) in wanted.items() if name in files and files[name] != content]
+    if f"{_TOOL} {__version__}" in named:
+        findings.gaps += [wanted[name][1] for name in unknown]
+        return
+    findings.note("unknown_texts", [name.rpartition("/")[2] for name in unknown])
+    findings.remarks += [
+        f"{name} differs from what this version of the tool ({__version__}) writes; the case names another version "
+        f"({evidence.tool.get(TOOL_VERSION, 'none')}): read it before you use it."
+        for name in unknown
+    ]
 
 
 def _check_bodies(findings: Findings, parts: Parts, plan: Plan | None) -> None:
@@ -279,9 +305,10 @@ def _describe(findings: Findings, signed: SignedData, roots: Sequence[x509.Certi
     findings.note("signer_fingerprint", signed.fingerprint)
     findings.note("signature_demonstration", is_demonstration(signed.signer))
     findings.note("signing_time", utc(signed.signing_time) if signed.signing_time else None)
-    findings.note("signature_timestamp", utc(signed.timestamp.gen_time) if signed.timestamp else None)
-    if signed.timestamp is not None:
-        _identified(findings, signed.timestamp, roots)
+    stamp = signed.timestamp
+    # Whoever says whom to trust is told no date by anybody else.
+    told = stamp is not None and (_identified(findings, stamp, roots) or roots is None)
+    findings.note("signature_timestamp", utc(stamp.gen_time) if stamp is not None and told else None)
     if is_demonstration(signed.signer):
         findings.remarks.append("This is a DEMONSTRATION SIGNATURE or a self-signed one: it identifies nobody.")
 

@@ -12,6 +12,7 @@ from forensics.canonical import now, sha256, utc
 from forensics.conclusion import chosen_items
 from forensics.errors import CaseError, CheckFailed, UsageError
 from forensics.evidence.archive import read_report_file
+from forensics.evidence.attached import AttachmentCheck, check_attached
 from forensics.evidence.case import CaseFolder
 from forensics.evidence.certificates import is_demonstration, parse_fingerprint, read_certificates, subject_name
 from forensics.evidence.check import check_case, unidentified
@@ -28,6 +29,14 @@ from forensics.keys.chain import trusted_by
 from forensics.keys.claim import Claim
 
 ATTACHMENT = "evidence.json"
+
+_UNVERIFIED = (
+    "The case was not given: give its folder with --case. The numbers were not recomputed: they are the owner's word."
+)
+_RECOMPUTED = (
+    "The case was not given: give its folder with --case. The numbers follow from the answers that are attached; "
+    "nothing else of the case was there to be compared."
+)
 
 _KEYWORD = re.compile(r"(evidence|manifest|redacted)-sha256:([0-9a-f]{64})")
 _DESCRIPTION = re.compile(r"SHA-256 ([0-9a-f]{64})$")
@@ -72,13 +81,15 @@ def check_pdf(
 
     Args:
         path: the PDF.
-        case: the case folder that it reports on; checked as well, and recomputed where a share is opened.
+        case: the case folder that it reports on; checked as well, and recomputed where a share is opened. Without it
+            only the attached evidence is checked, for contradictions within itself; see `attached`.
         trust: certificates that are trusted, PEM or DER, for the report as for the case.
         expect_fingerprint: SHA-256 of the signer's certificate, from another channel.
 
     Returns:
         `ok` is False for any change of the file, however small; `trusted` is None where neither `trust` nor
-        `expect_fingerprint` is given.
+        `expect_fingerprint` is given. Without a case `complete` is None at best, and what the evidence records stands
+        in the details under `recorded`, since nobody checked it.
 
     Raises:
         UsageError: the PDF or the trusted certificates cannot be read, or the fingerprint is none.
@@ -99,13 +110,19 @@ def check_pdf(
     opinion = _opinion(raw, signed, roots, reasons)
     if opinion is not None and opinion["indication"] == "FAILED":
         trusted = False
-    complete, evidence = _attached(content, reasons)
+    sound, evidence = _attached(content, reasons)
     inside = None if case is None else check_case(case, trust=trust)
+    complete: bool | None = sound
     if case is None or inside is None:
-        reasons.append("The case was not given, so nothing was recomputed: give its folder with --case.")
+        alone = AttachmentCheck((), None) if evidence is None else check_attached(evidence, redacted=content.redacted)
+        problems, reproduced = alone.problems, alone.reproduced
+        # What is attached is a part of the case: that it does not contradict itself does not make it complete.
+        complete = None if sound and not problems else False
+        reasons = [*problems, *reasons, _RECOMPUTED if reproduced else _UNVERIFIED]
     else:
+        problems, reproduced = inside.problems, inside.reproduced
         reasons.extend(inside.reasons)
-        complete = complete and inside.complete and (not inside.ok or _same_case(case, content, reasons))
+        complete = sound and inside.complete is True and (not inside.ok or _same_case(case, content, reasons))
         if trusted is not None and inside.trusted is not None:
             trusted = trusted and inside.trusted
     reasons.append(_pages_sentence(evidence))
@@ -116,21 +133,21 @@ def check_pdf(
         reasons.append(f"SHA-256 of the complete evidence.json, which is not attached: {content.evidence_sha256}")
     intact = inside is None or inside.intact
     return CheckResult(
-        ok=intact and complete and trusted is not False and (inside is None or inside.ok),
+        ok=intact and complete is not False and trusted is not False and (inside is None or inside.ok),
         intact=intact,
         complete=complete,
         signed_by=subject_name(signed.signature.signer),
         trusted=trusted,
         timestamped=None if inside is None else inside.timestamped,
-        reproduced=None if inside is None else inside.reproduced,
+        reproduced=reproduced,
         reasons=tuple(reasons),
         details={
-            **_facts(evidence),
-            **_details(signed, content, evidence),
+            **({"recorded": _facts(evidence)} if inside is None else _facts(evidence)),
+            **_details(signed, content, evidence, told=_is_told(signed, roots)),
             "ades": opinion,
             "case_check": None if inside is None else dict(inside.details),
         },
-        problems=() if inside is None else inside.problems,
+        problems=problems,
     )
 
 
@@ -300,15 +317,24 @@ def _facts(evidence: Evidence | None) -> dict[str, Any]:
         return {}
 
 
-def _details(signed: SignedPdf, content: ReportContent, evidence: Evidence | None) -> dict[str, Any]:
+def _is_told(signed: SignedPdf, roots: Sequence[x509.Certificate] | None) -> bool:
+    """Whether the time stamp's date is repeated: whoever says whom to trust is told none by anybody else."""
+    stamp = signed.signature.timestamp
+    return stamp is not None and (
+        roots is None or trusted_by(stamp.signed, roots, at=stamp.gen_time, purpose="timestamp")
+    )
+
+
+def _details(signed: SignedPdf, content: ReportContent, evidence: Evidence | None, *, told: bool) -> dict[str, Any]:
     signature = signed.signature
+    stamp = signature.timestamp if told else None
     score = evidence.score if evidence else None
     return {
         "signer_fingerprint": signature.fingerprint,
         "signature_demonstration": is_demonstration(signature.signer),
         "signature_level": content.level,
         "archive_timestamp": utc(signed.archive.gen_time) if signed.archive else None,
-        "signature_timestamp": utc(signature.timestamp.gen_time) if signature.timestamp else None,
+        "signature_timestamp": utc(stamp.gen_time) if stamp else None,
         "evidence_sha256": content.evidence_sha256 if content.redacted else sha256(content.evidence),
         "redacted": content.redacted,
         "manifest_sha256": content.manifest_sha256,

@@ -29,13 +29,15 @@ from forensics.evidence.custody import CUSTODY, EVIDENCE, is_sealed, signed_entr
 from forensics.evidence.exchanges import LOCAL_KINDS, find_gaps, ordered_rows, told_facts
 from forensics.evidence.journal import FORMAT as TRANSCRIPT_FORMAT
 from forensics.evidence.models import find_odd_answers, find_odd_identities, find_odd_models
-from forensics.evidence.schema import AssetRecord, Dated, Evidence, TokenRecord
+from forensics.evidence.schema import NOT_STATED, AssetRecord, Dated, Evidence, TokenRecord
 from forensics.evidence.selection import find_odd_choices
 from forensics.evidence.supersede import superseded_files
 from forensics.keys.asset import Asset
 from forensics.keys.claim import Claim
 from forensics.keys.opening import verify_tokens
 from forensics.keys.timestamp import Token, verify_token
+
+EXAMINERS_CLOCK = "clock of the examining machine"
 
 MALFORMED = (
     ForensicsError,
@@ -134,7 +136,8 @@ def _asset(parts: Parts) -> Iterator[str]:
         return
     raw = parts.files[ASSET]
     asset, digest = Asset.parse(raw), bytes.fromhex(sha256(raw))
-    if (asset.claim, asset.digest, asset.created) != (parts.claim.digest, record.digest, record.created):
+    stated = (parts.claim.digest, record.digest, record.created, record.predecessor)
+    if (asset.claim, asset.digest, asset.created, asset.predecessor) != stated:
         yield "evidence.json states another marked model than asset.json."
     if record.token is not None and record.token != token_record(verify_token(parts.files[ASSET_TOKEN], digest)):
         yield "evidence.json states another timestamp of the marked model than asset.tst."
@@ -201,6 +204,27 @@ def release_date(asset: AssetRecord | None) -> Dated:
     if asset.token is not None:
         return Dated(value=asset.token.gen_time, source="timestamp over the record of the marked model")
     return Dated(value=asset.created, source="the owner's record of the marked model")
+
+
+def claim_date(stamped: str | None) -> Dated:
+    """Returns when the claim was fixed: the time of its latest timestamp."""
+    return Dated(value=stamped, source="timestamp over the claim") if stamped else NOT_STATED
+
+
+def _sources(parts: Parts) -> Iterator[str]:
+    """What a date comes from is said in the tool's own words, but for the suspect's, which somebody states."""
+    evidence = parts.evidence
+    if evidence.dates.token != claim_date(evidence.dates.token.value):
+        yield "evidence.json says of the claim's date where it comes from otherwise than this tool."
+    if evidence.acquired.source != EXAMINERS_CLOCK:
+        yield "evidence.json says of the acquisition's date where it comes from otherwise than this tool."
+
+
+def _turn(parts: Parts) -> Iterator[str]:
+    """Shares are spent in order, so that whoever uses the second has examined before."""
+    score, share = parts.evidence.score, parts.evidence.plan.share
+    if score is not None and score.examinations <= share:
+        yield f"Share {share} is used, and {score.examinations} examinations are counted: shares are spent in order."
 
 
 def _release(parts: Parts) -> Iterator[str]:
@@ -324,7 +348,9 @@ _CHECKS = (
     find_odd_models,
     find_odd_identities,
     find_odd_answers,
+    _sources,
     _release,
+    _turn,
     _order,
     _share,
     _custody,

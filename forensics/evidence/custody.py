@@ -22,6 +22,9 @@ PAYLOAD = "data"
 
 SEAL, SUPERSEDE = "seal", "supersede"
 ACTIONS = ("acquire", "score", "open", "add", SEAL, SUPERSEDE)
+EXHIBITS = "data/exhibits/"
+_ONCE = ("acquire", "score", "open")
+"""Actions that write evidence.json, each once and in this order: nothing that was found is found anew."""
 
 TOOL = f"model-forensics {__version__}"
 
@@ -65,7 +68,8 @@ def record_custody(
         files: the case's payload by path, already as it is after the action; the log in it may be absent.
         actor: who acted, as they wish to be named.
         action: one of `ACTIONS`.
-        item: path of the file concerned (`data/evidence.json` for acquire, score and open), `data` for seal.
+        item: path of the file concerned: `data/evidence.json` for acquire, score and open, a new exhibit for add,
+            `data` for seal.
         moment: when, UTC-aware.
         signer: fingerprint of the certificate whose signature over the entry will lie beside the log.
         stamped_by: of a seal or a signed entry: fingerprint of the certificate of the authority that will timestamp
@@ -114,11 +118,13 @@ def verify_custody(files: Mapping[str, bytes]) -> tuple[dict[str, Any], ...]:
 
     Raises:
         CheckFailed: the chain breaks, an entry is malformed, it starts with something else than an acquisition,
-            goes on after a seal with something else than a new case, or the last entry about a file gives another
-            digest than the file has.
+            goes on after a seal with something else than a new case, an action is about another file than it may be
+            or comes a second time or out of order, or the last entry about a file gives another digest than the file
+            has.
     """
     entries = verify_chain(files[CUSTODY])
     latest: dict[str, str] = {}
+    steps: list[str] = []
     for before, entry in zip((None, *entries), entries):
         if not _is_entry(entry):
             raise CheckFailed(f"Entry {entry['seq'] + 1} of the custody log is not one.", "Ask for the log as written.")
@@ -130,6 +136,7 @@ def verify_custody(files: Mapping[str, bytes]) -> tuple[dict[str, Any], ...]:
                 raise CheckFailed("The custody log supersedes a case that was not sealed.", "Ask for the complete log.")
             # The old seal was over the old payload; `supersede` compares what is left of it.
             del latest[PAYLOAD]
+        _require_place(entry, latest, steps)
         latest[entry["item"]] = entry["sha256"]
     if not entries or entries[0]["action"] != "acquire":
         raise CheckFailed("The custody log does not begin with an acquisition.", "Ask for the complete log.")
@@ -152,6 +159,33 @@ def is_sealed(raw: bytes) -> bool:
     except CheckFailed:
         return False
     return bool(entries) and entries[-1].get("action") == SEAL
+
+
+def _require_place(entry: Mapping[str, Any], latest: Mapping[str, str], steps: list[str]) -> None:
+    """Refuses an entry about a file that its action does not write, or that was written before.
+
+    Args:
+        latest: digests by item, of the entries before.
+        steps: actions of the entries before that wrote evidence.json; this one is added.
+    """
+    action, item, number = entry["action"], entry["item"], entry["seq"] + 1
+    if (action in _ONCE and item != EVIDENCE) or (action == "add" and not item.startswith(EXHIBITS)):
+        raise CheckFailed(
+            f"Entry {number} of the custody log ({action}) is about {item}, which this action does not write.",
+            "Ask for the log as it was written.",
+        )
+    if action == "add" and item in latest:
+        raise CheckFailed(
+            f"Entry {number} of the custody log adds {item} a second time.", "An exhibit is never replaced."
+        )
+    if action in _ONCE:
+        if steps and _ONCE.index(action) <= _ONCE.index(steps[-1]):
+            raise CheckFailed(
+                f"Entry {number} of the custody log ({action}) comes after '{steps[-1]}': a case is acquired, scored "
+                "and opened once, in this order.",
+                "Findings were written anew; ask for the case as it was sealed.",
+            )
+        steps.append(action)
 
 
 def _is_entry(entry: Mapping[str, Any]) -> bool:

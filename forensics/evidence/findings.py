@@ -16,7 +16,8 @@ class CheckResult:
     Attributes:
         ok: everything that had to hold does.
         intact: every byte is as the manifests and the signature say.
-        complete: nothing is missing, superfluous or contradicts another part.
+        complete: nothing is missing, superfluous or contradicts another part; None where only a part was there to be
+            looked at, in which nothing contradicts itself.
         signed_by: subject of the certificate that signed, where a signature is valid.
         trusted: whether that is the expected signer; None when nobody said whom to expect.
         problems: those of the reasons for which it failed, as far as they are told apart.
@@ -29,7 +30,7 @@ class CheckResult:
 
     ok: bool
     intact: bool
-    complete: bool
+    complete: bool | None
     signed_by: str | None
     trusted: bool | None
     timestamped: bool | None
@@ -50,6 +51,8 @@ class CheckResult:
         numbers = " - NUMBERS NOT VERIFIED" if unverified else ""
         if self.details.get("named_models") and not self.details.get("named_models_asked"):
             numbers += " - NAMED MODELS NOT ASKED AGAIN"
+        if self.details.get("unknown_texts"):
+            numbers += f" - {' AND '.join(self.details['unknown_texts'])} NOT KNOWN TO THIS TOOL"
         return f"{'PASSED' if self.ok else 'FAILED'} - {signer}{numbers}"
 
 

@@ -5,11 +5,15 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from forensics.canonical import canonical_json, sha256
-from forensics.evidence.schema import ControlRecord, IdentityRecord
+from forensics.evidence.provenance import PROVENANCE
+from forensics.evidence.schema import AnswersRecord, ControlRecord, Evidence, IdentityRecord
 from forensics.rules import marks_service
 
 if TYPE_CHECKING:
     from forensics.evidence.consistency import Parts
+
+WEIGHTS = (".safetensors", ".onnx", ".onnx_data", ".data", ".bin")
+"""Endings of files that hold a model's weights."""
 
 FILE_KINDS = frozenset({"folder", "onnx"})
 """Kinds of models that are known by their files; only these may be named by a claim."""
@@ -27,6 +31,7 @@ def find_odd_models(parts: "Parts") -> Iterator[str]:
     if score is None:
         return
     yield from _controls(parts, score.controls)
+    yield from find_copies(evidence, score.controls)
     for control in score.controls:
         marked = evidence.asset.digest if evidence.asset is not None else None
         recorded = marked is not None if marks_service(parts.claim) else control.identity.digest == marked
@@ -35,6 +40,8 @@ def find_odd_models(parts: "Parts") -> Iterator[str]:
         before = evidence.asset.predecessor if evidence.asset is not None else None
         if control.role == "predecessor" and before not in (None, control.identity.digest):
             yield "The predecessor is not the unmarked model that the owner recorded."
+        if control.provenance not in PROVENANCE.values():
+            yield f"What is said of a control's provenance ({control.role}) is not this tool's text."
     if score.measurement.n != parts.claim.rule.n:
         yield "The measurement is over another number of units than the claim fixed."
     disclosed = [field is not None for field in (score.measurement.items, score.measurement.target)]
@@ -58,6 +65,28 @@ def _controls(parts: "Parts", controls: Sequence[ControlRecord]) -> Iterator[str
     for role in ("positive", "predecessor"):
         if sum(control.role == role for control in controls) > 1:
             yield f"There is more than one control of the role {role}."
+
+
+def find_copies(evidence: Evidence, controls: Sequence[ControlRecord]) -> Iterator[str]:
+    """Names references that are another model in a new wrapping: the same file of weights, or the same answers."""
+    models = [("the suspect", evidence.suspect, evidence.answers)]
+    models += [(f"the claim's {each.role}", each.identity, each.answers) for each in evidence.references]
+    models += [("the owner's model", each.identity, each.answers) for each in controls if each.role != "reference"]
+    for number, control in enumerate((each for each in controls if each.role == "reference"), start=1):
+        for name, identity, answers in models:
+            if _weights(identity) & _weights(control.identity) or _same_numbers(answers, control.answers):
+                yield f"Reference {number} is no model of its own: it has the weights or the answers of {name}."
+        models.append((f"reference {number}", control.identity, control.answers))
+
+
+def _weights(identity: IdentityRecord) -> set[str]:
+    """Returns the digests of a model's files of weights."""
+    return {digest for path, (digest, size) in identity.files.items() if size and path.endswith(WEIGHTS)}
+
+
+def _same_numbers(one: AnswersRecord, other: AnswersRecord) -> bool:
+    """Whether two models gave the same vectors or scores throughout; classes may agree by themselves."""
+    return one.kind == other.kind and one.kind not in ("labels", "text") and one.values == other.values
 
 
 def find_odd_identities(parts: "Parts") -> Iterator[str]:

@@ -21,6 +21,17 @@ from forensics.evidence.schema import OriginRecord
 from forensics.keys.claim import Frozen
 from forensics.records import Identity
 
+PROVENANCE = {
+    "positive": "recorded by the owner after embedding",
+    "service": "named by the owner as the marked service",
+    "predecessor": "recorded by the owner, with the marked model, as what it was before embedding",
+    "undated": "named by the owner at scoring; nothing in the case dates it",
+    "named": "named in the claim, before the key existed; what is measured is the difference from it, so that it "
+    "cannot respond",
+    "reference": "given at scoring as independent",
+}
+"""What is known of a control by its role, before anybody vouches for it."""
+
 UNKNOWN = OriginRecord(source=None, date=None, vouched_by=None)
 _Text = Annotated[str, Field(min_length=1, max_length=1000)]
 

@@ -1,18 +1,18 @@
 """From recorded answers to measurement and verdict: used to score a case, and again to check that it follows."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from forensics.canonical import canonical_json, decimal, sha256
+from forensics.canonical import canonical_json, sha256
 from forensics.codec import decode_answers
 from forensics.errors import CaseError
 from forensics.evidence.afterwards import add_published, compare_published_plan, recorded_answers
+from forensics.evidence.arithmetic import compare_bits, compare_ranks, compare_subset
 from forensics.evidence.case import SUFFIXES, share_folder
-from forensics.evidence.comparison import TOLERANCE, Comparison
+from forensics.evidence.comparison import Comparison
 from forensics.evidence.results import decode_measurement, encode_measurement, encode_verdict
 from forensics.evidence.schema import AnswersRecord, ControlRecord, Dated, Dates, Evidence, OpenedShare, ReferenceRecord
-from forensics.keys.claim import Claim, counts_both_tails
+from forensics.keys.claim import Claim
 from forensics.keys.opening import Opened
 from forensics.methods import ProbeKey, ScoreKey, load_method
 from forensics.records import AnswerKind, Answers, Measurement, Plan, Pool, PoolItem, Verdict
@@ -80,12 +80,17 @@ def measure_evidence(evidence: Evidence, pool: Pool, probe_key: ProbeKey, score_
     return measure_answers(claim, pool, probe_key, score_key, evidence.answers, evidence.references)
 
 
+def left_open(found: Measurement) -> float:
+    """Returns the share of units (bits, items, families) whose answers are missing or tell nothing."""
+    return found.context.get("left open", found.context.get("missing", 0.0)) / found.n
+
+
 def judge(
     claim: Claim,
     dates: Dates,
     measurement: Measurement,
     controls: Sequence[ControlRecord],
-    answers: AnswersRecord,
+    evidence: Evidence,
     *,
     opened: bool | None,
     replayed: bool | None,
@@ -95,19 +100,20 @@ def judge(
     """Applies the claim's rule to a measurement and the recorded dates and controls; see `verdict.decide`.
 
     Args:
-        answers: of the suspect; references that were not seen as it was do not count for it.
+        evidence: its answers, and when they were given; references that were not seen as the suspect was do not count.
     """
     by_role = {control.role: float(control.p_value) for control in controls}
     references: dict[bool, list[tuple[float, float]]] = {True: [], False: []}
     for each in controls:
         if each.role == "reference":
-            references[each.documented and each.comparable(answers)].append((float(each.p_value), float(each.effect)))
+            counts = each.documented and each.comparable(evidence.answers)
+            references[counts].append((float(each.p_value), float(each.effect)))
     return decide(
         measurement,
         claim.rule,
         binding=claim.binding,
         opened=opened,
-        dates=ClaimDates(_period(dates.token), _period(dates.release), _period(dates.suspect)),
+        dates=ClaimDates(_period(dates.token), _period(dates.release), _period(dates.suspect), _answered(evidence)),
         examinations=examinations,
         references=references[True],
         uncounted=references[False],
@@ -162,6 +168,8 @@ def reproduce(
                 claim, pool, opened.probe_key, opened.score_key, control.answers, evidence.references
             )
             name = f"{control.role} {control.identity.name}: "
+            if control.role == "reference" and left_open(found) > float(claim.rule.missing_allowed):
+                comparison.differences.append(f"{name}its answers leave open whether it responds")
             comparison.value(f"{name}matched", found.matched, control.matched)
             comparison.value(f"{name}n", found.n, control.n)
             comparison.value(f"{name}p_value", repr(found.p_value), control.p_value)
@@ -172,7 +180,7 @@ def reproduce(
             evidence.dates,
             measurement,
             score.controls,
-            evidence.answers,
+            evidence,
             opened=opens,
             replayed=replayed,
             examinations=score.examinations,
@@ -189,7 +197,8 @@ def verify_figures(claim: Claim, evidence: Evidence) -> list[str]:
     The number of matches itself stays unverified. For the exact test of bits, p-value, effect, Bayes factor and
     power follow from the matches, their number and the claim's rule. For that of a subset, effect, its limits and
     power follow from the rank sum; the p-value depends on ties, so only its bounds are checked, as long as no share
-    is opened. The verdict follows from the recorded figures.
+    is opened. For that of the ranks of drawn classes everything follows from the rank sum but the number of families
+    in which the drawn class leads, which has bounds. The verdict follows from the recorded figures.
 
     Returns:
         Sentences about what differs; empty where everything agrees or nothing is scored.
@@ -211,16 +220,18 @@ def verify_figures(claim: Claim, evidence: Evidence) -> list[str]:
     if comparison.differences:
         return comparison.differences
     if spec.test == "bits":
-        _compare_bits(comparison, claim, evidence)
+        compare_bits(comparison, claim, evidence)
     elif spec.test == "subset":
-        _compare_subset(comparison, claim, evidence)
+        compare_subset(comparison, claim, evidence)
+    elif spec.test == "ranks":
+        compare_ranks(comparison, claim, evidence)
     replayed = not comparison.differences if score.verdict.gates.get("G5") is not None else None
     verdict = judge(
         claim,
         evidence.dates,
         decode_measurement(recorded),
         score.controls,
-        evidence.answers,
+        evidence,
         opened=True,
         replayed=replayed,
         examinations=score.examinations,
@@ -228,86 +239,6 @@ def verify_figures(claim: Claim, evidence: Evidence) -> list[str]:
     )
     comparison.tree("verdict ", encode_verdict(verdict).model_dump(), score.verdict.model_dump())
     return comparison.differences
-
-
-def _compare_bits(comparison: Comparison, claim: Claim, evidence: Evidence) -> None:
-    """Compares the figures of the exact test of bits with those that follow from matches, n and rule."""
-    from forensics.statistics import (
-        FLOOR,
-        bayes_factor_binomial,
-        binomial_test,
-        clopper_pearson,
-        power_binomial,
-        upper_limit,
-    )
-
-    if evidence.score is None:
-        return
-    recorded, rule = evidence.score.measurement, claim.rule
-    matched, n = recorded.matched, recorded.n
-    left_open = float(recorded.context.get("left open", "0"))
-    if not 0 <= left_open <= n - matched or not left_open.is_integer():
-        raise CaseError("The recorded number of open bits makes no sense.", "Ask for the case as it was written.")
-    exact, (low, high) = binomial_test(matched, n), clopper_pearson(matched, n, 0.95)
-    effect = recorded.effect
-    for name, ours, theirs in (
-        ("value", float(matched), recorded.value),
-        ("p_value", exact.pvalue, recorded.p_value),
-        ("log10_p", max(exact.log10_p, math.log10(FLOOR)), recorded.log10_p),
-        ("effect value", matched / n, effect.value),
-        ("effect low", low, effect.low),
-        ("effect high", high, effect.high),
-        ("effect upper_99", upper_limit(matched + int(left_open), n, 0.99), effect.upper_99),
-        ("effect chance", 0.5, effect.chance),
-        ("bayes_factor_log10", bayes_factor_binomial(matched, n, 0.5), recorded.bayes_factor_log10),
-        ("power", power_binomial(n, float(rule.minimum_effect), float(rule.alpha), 0.5), recorded.power),
-    ):
-        comparison.value(name, decimal(ours), theirs)
-    for control in evidence.score.controls:
-        name = f"{control.role} {control.identity.name}: "
-        comparison.value(f"{name}p_value", decimal(binomial_test(control.matched, control.n).pvalue), control.p_value)
-        comparison.value(f"{name}effect", decimal(control.matched / control.n), control.effect)
-
-
-def _compare_subset(comparison: Comparison, claim: Claim, evidence: Evidence) -> None:
-    """Compares the figures of the exact test of a subset with those that follow from rank sum, n and rule."""
-    from forensics.methods.subset import effect_of_rank_sum
-    from forensics.rules import drawn, power_of
-    from forensics.statistics import FLOOR
-
-    if evidence.score is None:
-        return
-    recorded, effect = evidence.score.measurement, evidence.score.measurement.effect
-    n, chosen, total = recorded.n, drawn(claim.parameters), float(recorded.value)
-    if not total.is_integer():
-        raise CaseError("The recorded rank sum is no whole number.", "Ask for the case as it was written.")
-    missing = float(recorded.context.get("missing", "nan"))
-    if not 0 <= missing <= n:
-        raise CaseError("The recorded number of missing items makes no sense.", "Ask for the case as it was written.")
-    two_sided = counts_both_tails(claim.rule.deciding)
-    area = effect_of_rank_sum(int(total), n, chosen, int(missing), two_sided=two_sided)
-    for name, ours, theirs in (
-        ("chosen", float(chosen), recorded.context.get("chosen")),
-        ("effect value", area.value, effect.value),
-        ("effect low", area.low, effect.low),
-        ("effect high", area.high, effect.high),
-        ("effect upper_99", area.upper_99, effect.upper_99),
-        ("effect chance", 0.5, effect.chance),
-        ("power", power_of(claim), recorded.power),
-    ):
-        comparison.value(name, decimal(ours), theirs)
-    comparison.value("bayes_factor_log10", None, recorded.bayes_factor_log10)
-    comparison.value("matched lies between 0 and chosen", True, 0 <= recorded.matched <= chosen)
-    # One of all subsets in a tail is the least that an exact count can give.
-    least, p = max(FLOOR, (1 + two_sided) / math.comb(n, chosen)), float(recorded.p_value)
-    comparison.value("p_value is possible", True, least * (1.0 - TOLERANCE) <= p <= 1.0)
-    if p > FLOOR:
-        comparison.value("log10_p", decimal(math.log10(p)), recorded.log10_p)
-    for control in evidence.score.controls:
-        name = f"{control.role} {control.identity.name}: "
-        possible = least * (1.0 - TOLERANCE) <= float(control.p_value) <= 1.0
-        comparison.value(f"{name}p_value is possible", True, possible)
-        comparison.value(f"{name}effect is possible", True, 0.0 <= float(control.effect) <= 1.0)
 
 
 def read_answers(record: AnswersRecord) -> Answers:
@@ -396,6 +327,15 @@ def _compare_texts(comparison: Comparison, claim: Claim, share: OpenedShare) -> 
     for name, ours, recorded in compared:
         listed = (recorded or "").split(" ")
         comparison.value(name, ours, listed[share.index] if share.index < len(listed) else None)
+
+
+def _answered(evidence: Evidence) -> Period | None:
+    """Returns when the suspect answered: not before it was asked, by the clock, and not after the timestamp."""
+    stated, token = _period(evidence.acquired), evidence.transcript_token
+    if token is None:
+        return stated
+    by = parse_moment(token.gen_time)[1]
+    return (stated[0] if stated is not None else by, by) if stated is None or stated[0] <= by else (by, by)
 
 
 def _period(dated: Dated) -> Period | None:

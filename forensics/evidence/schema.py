@@ -3,6 +3,7 @@
 Every number with a fraction is a decimal string, so that the canonical form (RFC 8785) has no floats.
 """
 
+from datetime import date
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
@@ -21,6 +22,9 @@ class Dated(Frozen):
 
     value: str | None
     source: str
+
+
+NOT_STATED = Dated(value=None, source="not stated")
 
 
 class Dates(Frozen):
@@ -157,7 +161,7 @@ class ControlRecord(Sparse):
     """A model of known provenance, scored by the deciding statistic.
 
     `role` is `positive` (the owner's marked model), `predecessor` (its unmarked predecessor) or `reference`
-    (an independent model of gate G3). `origin` is absent in cases from before it was recorded.
+    (an independent model of gate G3). Without a complete `origin` its provenance is not documented.
     """
 
     absent = frozenset({"origin"})
@@ -174,8 +178,14 @@ class ControlRecord(Sparse):
 
     @property
     def documented(self) -> bool:
-        """Whether its provenance is documented; records that know no origin count as they did when they were made."""
-        return self.origin is None or None not in (self.origin.source, self.origin.date, self.origin.vouched_by)
+        """Whether it is stated where it comes from, of which day it is, and who vouches for that."""
+        origin = self.origin
+        if origin is None or not (origin.source or "").strip() or not (origin.vouched_by or "").strip():
+            return False
+        try:
+            return date.fromisoformat(origin.date or "").isoformat() == origin.date
+        except ValueError:
+            return False
 
     def comparable(self, suspect: AnswersRecord) -> bool:
         """Whether it was seen as the suspect was: through features, scores or labels."""

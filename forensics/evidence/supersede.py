@@ -1,7 +1,7 @@
 """A sealed case is never changed: a new one may supersede it, which names it, says why, and goes on from it.
 
-The new case keeps the old one's manifests and seal, so that it shows by itself what the old one held, who sealed it,
-and that its own custody log continues the old one's.
+The new case keeps the old one's evidence, manifests and seal, so that it shows by itself what the old one held, who
+sealed it, that its own custody log continues the old one's, and that nothing that was found is told otherwise.
 """
 
 import hashlib
@@ -19,14 +19,17 @@ from forensics.evidence.certificates import is_demonstration, subject_name
 from forensics.evidence.chain import verify_chain
 from forensics.evidence.custody import CUSTODY, EVIDENCE, SUPERSEDE, EntrySigner, entry_lines
 from forensics.evidence.entries import is_stamped_as_named
+from forensics.evidence.schema import Evidence
 from forensics.keys.claim import Frozen, Hex
 from forensics.keys.cms import read_cms
 from forensics.keys.signed import SignedData
 from forensics.plaintext import printable
 
 LONGEST_REASON = 1000
-_RECORD = "record.json"
-_KEPT = (MANIFEST, TAGMANIFEST, SIGNATURE)
+_RECORD, _EVIDENCE = "record.json", "evidence.json"
+_KEPT = {MANIFEST: MANIFEST, TAGMANIFEST: TAGMANIFEST, SIGNATURE: SIGNATURE, _EVIDENCE: EVIDENCE}
+"""Where each file that is kept of the old case lay there, by its name in the new one's folder."""
+
 _MAY_CHANGE = frozenset({EVIDENCE, CUSTODY, INSTRUCTIONS, RECOMPUTE})
 """Files that later work in the new case writes anew; everything else that the old case held stays as it was."""
 
@@ -49,18 +52,22 @@ class Superseded:
     """A sealed case that a later one names; everything in it is verified but the trust in its signer.
 
     Attributes:
+        number: which of those that are named, from 0, the earliest first.
         record: what the new case says of it.
         sealed: when its custody log says that it was sealed.
         superseded: when the new case was made from it.
         seal: the signature over its tag manifest.
         signature: the bytes of that signature.
+        evidence: what it held.
     """
 
+    number: int
     record: SupersedesRecord
     sealed: str
     superseded: str
     seal: SignedData
     signature: bytes
+    evidence: Evidence
 
     @property
     def sentence(self) -> str:
@@ -118,7 +125,7 @@ def supersede_case(
     _read_seal(case.content)
     record = SupersedesRecord(manifest_sha256=case.manifest_sha256, reason=why)
     place = _folder(sum(entry["action"] == SUPERSEDE for entry in verify_chain(case.content[CUSTODY])))
-    kept = {place + name: case.content[name] for name in _KEPT}
+    kept = {place + name: case.content[source] for name, source in _KEPT.items()}
     files = {**case.files(), **kept, place + _RECORD: record.core}
     payload = compose_case(
         case.evidence, files, actor=actor, action=SUPERSEDE, moment=moment, item=place + _RECORD, signer=signer
@@ -142,6 +149,7 @@ def read_superseded(files: Mapping[str, bytes]) -> tuple[Superseded, ...]:
     Raises:
         CheckFailed: a record, manifest or seal is not right, the custody log does not continue the old one's, or a
             file of the old case is missing or was changed.
+        CaseError: the evidence of an old case cannot be read.
         KeyError: a file is missing.
     """
     log = files[CUSTODY]
@@ -179,6 +187,8 @@ def _read_all(
             raise _wrong(number, "its seal is over another manifest")
         if seq == 0 or listed.get(CUSTODY) != sha256(b"".join(lines[:seq])):
             raise _wrong(number, "the custody log does not continue the one that was sealed")
+        if listed.get(EVIDENCE) != sha256(kept[_EVIDENCE]):
+            raise _wrong(number, "its evidence is not the one that was sealed")
         for name, digest in listed.items():
             if name not in files:
                 raise _wrong(number, f"{name} is no longer there")
@@ -187,7 +197,8 @@ def _read_all(
         seal = _read_seal(kept)
         if not is_stamped_as_named(entries[seq - 1], seal):
             raise _wrong(number, "its seal has not the timestamp that the custody log names")
-        yield Superseded(record, entries[seq - 1]["utc"], entries[seq]["utc"], seal, kept[SIGNATURE])
+        moments, evidence = (entries[seq - 1]["utc"], entries[seq]["utc"]), Evidence.parse(kept[_EVIDENCE])
+        yield Superseded(number, record, *moments, seal, kept[SIGNATURE], evidence)
 
 
 def _read_seal(content: Mapping[str, bytes]) -> SignedData:

@@ -2,9 +2,7 @@
 
 from collections.abc import Iterator
 
-from forensics.evidence.chain import verify_chain
 from forensics.evidence.consistency import Parts
-from forensics.evidence.custody import CUSTODY
 
 
 def find_weaknesses(parts: Parts) -> Iterator[str]:
@@ -20,6 +18,3 @@ def find_weaknesses(parts: Parts) -> Iterator[str]:
         yield "The release of the marked model is not dated by an authority."
     if evidence.transcript_token is None:
         yield "The transcript was not timestamped before scoring."
-    times = sum(entry.get("action") == "score" for entry in verify_chain(parts.files.get(CUSTODY, b"")))
-    if times > 1:
-        yield f"The custody log tells of {times} scorings of this case."

@@ -32,7 +32,7 @@ RIDGE = 1.0 / 64.0
 FLOOR = 1e-5
 """Added to probabilities before their logarithm is taken."""
 
-STEP = 2.0**-30
+STEP = 2.0**-20
 """Shifts are rounded to this step, so that rounding errors of a platform make no order."""
 
 _PARTS = 16
@@ -50,13 +50,13 @@ SPEC = MethodSpec(
     deciding={"scores": "rank sum of log-probability shifts", "labels": "rank sum of class shifts"},
     test="ranks",
     null="the answers do not depend on the drawn classes given the probes: each rank is uniform on 0 .. C - 1",
-    ties="classes with equal shifts are ranked against the claim; shifts are rounded to a step of 2**-30 first",
+    ties="classes with equal shifts are ranked against the claim; shifts are rounded to a step of 2**-20 first",
     missing="a missing answer counts as the mean of its class; with no answer at all every rank is 0",
     assumptions=(
         "the classes were drawn uniformly, after the clean checkpoint and the pool were fixed",
         "nobody who could shape the suspect's answers knew the scoring secret",
     ),
-    minimum_effect="0.75",
+    minimum_effect="0.85",
     effect_name="share of other classes that the drawn class exceeds",
     chance="0.5",
     references=(CLEAN,),

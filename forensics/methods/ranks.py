@@ -6,7 +6,15 @@ import numpy as np
 
 from forensics.methods.protocol import MethodSpec, Parameters
 from forensics.records import Effect, IntArray, Measurement, Reading
-from forensics.statistics import FLOOR, Result, bounded_mean, bounded_mean_upper, class_ranks, power_ranks, rank_sum_test
+from forensics.statistics import (
+    FLOOR,
+    Result,
+    bounded_mean,
+    bounded_mean_upper,
+    class_ranks,
+    power_ranks,
+    rank_sum_test,
+)
 
 
 def measure_ranks(spec: MethodSpec, drawn: IntArray, reading: Reading, rule: Parameters) -> Measurement:

@@ -7,6 +7,7 @@ from typing import Any
 from forensics.evidence.custody import CUSTODY
 from forensics.evidence.entries import check_entries
 from forensics.evidence.supersede import Superseded, read_superseded
+from forensics.report.fixation import describe_hands
 from forensics.report.language import Language
 from forensics.report.tables import Row, Table, digest_row
 from forensics.wording import noted
@@ -29,11 +30,13 @@ class Custody:
 
     Attributes:
         more: how many entries are left out, in words.
+        hands: whether the answers were acquired and scored by the same hand; empty where the log does not say.
         superseded: of each case that this one supersedes, the earliest first.
     """
 
     entries: Table | None
     more: str
+    hands: str
     superseded: tuple[Row, ...]
 
 
@@ -47,7 +50,7 @@ def make_custody(files: Mapping[str, bytes], say: Language) -> Custody:
         CheckFailed: the log, or what is kept of a superseded case, is not as it was written.
     """
     if CUSTODY not in files:
-        return Custody(None, "", ())
+        return Custody(None, "", "", ())
     rows = check_entries(files).rows
     head = (say("Time"), say("Action"), say("About"), say("By"), say("Signature"))
     more = len(rows) - _ENTRIES
@@ -56,6 +59,7 @@ def make_custody(files: Mapping[str, bytes], say: Language) -> Custody:
         say.plural("%(count)s more entry is in the log.", "%(count)s more entries are in the log.", more)
         if more > 0
         else "",
+        describe_hands(files, say),
         tuple(row for one in read_superseded(files) for row in _superseded(one, say)),
     )
 

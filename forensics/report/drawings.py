@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
-from forensics.conclusion import SUBSET, chosen_items
+from forensics.conclusion import RANKS, SUBSET, chosen_items
 from forensics.evidence.schema import Evidence, MeasurementRecord
 from forensics.keys.claim import Claim
 from forensics.nouns import Nouns, nouns_of
+from forensics.report.familyfigures import draw_families, draw_sum_null, drawn_ranks
 from forensics.report.figures import (
     TIE,
     Figure,
@@ -50,6 +51,8 @@ def make_figures(
         return figures, dict.fromkeys(("null", "single"), many)
     if measurement.test == SUBSET:
         return _subset(evidence, claim, measurement, words, figures, nouns_of(claim, say), say)
+    if measurement.test == RANKS:
+        return _ranks(evidence, claim, measurement, figures, say)
     notes: dict[str, str] = {}
     if measurement.test in COUNT_TESTS:
         limit = passing_limit(claim, evidence.score.verdict.examinations)
@@ -68,6 +71,36 @@ def make_figures(
     else:
         figures["bits"] = draw_bits(measurement.items, measurement.target, say)
         figures["scores"] = draw_scores(measurement.items, measurement.target, say)
+    return figures, notes
+
+
+def _ranks(
+    evidence: Evidence, claim: Claim, measurement: MeasurementRecord, figures: dict[str, Figure], say: Language
+) -> tuple[dict[str, Figure], dict[str, str]]:
+    notes: dict[str, str] = {}
+    total, classes = ratio(measurement.value), len(claim.labels)
+    if measurement.items is None or measurement.target is None:
+        notes["single"] = say("The drawn classes and the shifts are sealed, so that no figure of them is printed.")
+    else:
+        ranks = drawn_ranks(measurement.items, measurement.target)
+        fits = ranks is not None and len(ranks) == measurement.n and len(measurement.items) == classes * len(ranks)
+        if ranks is None or not fits or sum(ranks) != total or ranks.count(classes - 1) != measurement.matched:
+            notes["single"] = say(_CONTRADICTED)
+        else:
+            names = [say.clean(label, 40) for label in claim.labels]
+            figures["families"] = draw_families(ranks, measurement.target, names, say)
+    verdict = evidence.score.verdict if evidence.score else None
+    drawn = (
+        draw_sum_null(
+            measurement.n, classes, int(total), measurement.p_value, passing_limit(claim, verdict.examinations), say
+        )
+        if verdict is not None and total.denominator == 1
+        else None
+    )
+    if drawn is None:
+        notes["null"] = say("The distribution of the sum by chance is not drawn.")
+    else:
+        figures["null"] = drawn
     return figures, notes
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from forensics.conclusion import SUBSET
+from forensics.conclusion import RANKS, SUBSET
 from forensics.evidence.schema import (
     AnswersRecord,
     ControlRecord,
@@ -16,6 +16,7 @@ from forensics.keys.claim import Claim
 from forensics.nouns import Nouns, nouns_of
 from forensics.report.custody import Custody, make_custody
 from forensics.report.details import Details
+from forensics.report.families import family_items
 from forensics.report.figures import TIE, signed_scores
 from forensics.report.language import Language
 from forensics.report.material import Material
@@ -236,6 +237,8 @@ def _items(
                 "The item scores and the payload are not disclosed in this case, so no table of items is printed."
             )
         return (), "", 4, hidden
+    if measurement.test == RANKS:
+        return *family_items(measurement.items, measurement.target, say), ""
     total, yes, no = len(measurement.items), say("yes"), say("no")
     note = (
         say("The first %(shown)s of %(total)s items; all are in evidence.json.", shown=_BITS, total=integer(total))

@@ -27,6 +27,7 @@ _COLUMNS = 32
 _BINS = 12
 PLOT_HEIGHT = 150
 _LABEL_ROOM = 150
+_LABEL_WIDTH = 22
 _LARGEST_EXPONENT = 1000
 
 
@@ -288,7 +289,7 @@ def draw_timeline(events: Sequence[Event], say: Language = ENGLISH) -> Figure:
     marks = []
     for index, event in enumerate(known):
         day, _, clock = say.moment(event.value or "").partition(", ")
-        lines = [*_wrap(event.label, 19), day, clock]
+        lines = [*_wrap(event.label, _LABEL_WIDTH), day, clock]
         marks.append(
             {
                 "x": f"{20 + space * (index + 0.5):.1f}",

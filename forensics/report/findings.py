@@ -6,12 +6,13 @@ from decimal import Decimal
 from fractions import Fraction
 from functools import partial
 
-from forensics.conclusion import SUBSET, UNITS, chosen_items
+from forensics.conclusion import RANKS, SUBSET, UNITS, chosen_items
 from forensics.evidence.schema import ControlRecord, Evidence, MeasurementRecord, ScoreRecord
 from forensics.keys.claim import Claim
 from forensics.nouns import MEASURED, Nouns, nouns_of
 from forensics.report.details import Details
 from forensics.report.exhibits import CONTROL_ROLES
+from forensics.report.families import families_in_plain_words, family_rows, found_in_families
 from forensics.report.figures import ratio
 from forensics.report.gates import Gate, make_gates
 from forensics.report.language import Language
@@ -31,6 +32,8 @@ CONTEXT_LABELS = {
     "raw_matched": noted("Units that agree without calibration"),
     "chosen": noted("%(many)s that the key chose"),
     "missing": noted("%(many)s without an answer"),
+    "classes": noted("Classes"),
+    "left open": noted("Units without a usable answer"),
     "uncalibrated AUC": noted("AUC of the suspect’s answers alone, without the unmarked encoder’s"),
 }
 """What methods report beside the deciding statistic; other keys are printed as they are."""
@@ -136,7 +139,11 @@ def make_error_rates(evidence: Evidence, claim: Claim, details: Details, say: La
         rows=(
             Row(
                 say("False positive rate by design"),
-                say("At most α = %(alpha)s for each key, whatever the suspect", alpha=say.number(claim.rule.alpha)),
+                say(
+                    "At most α = %(alpha)s for each key, whatever the suspect: by chance alone, if no information "
+                    "from the key reached the answers; errors, leaks and plants are not in it",
+                    alpha=say.number(claim.rule.alpha),
+                ),
             ),
             Row(say("Largest p that passes gate G2"), say.number(str(_as_decimal(passing_limit(claim, charged))), 2)),
             Row(say("Power at the minimum effect"), say.share(measurement.power) if measurement else say("not scored")),
@@ -168,6 +175,17 @@ def counted(n: int, measurement: MeasurementRecord | None) -> int:
     """Returns out of how many the matches are counted: the chosen words in a test of a subset, else all units."""
     chosen = chosen_items(measurement.test, measurement.context) if measurement else None
     return n if chosen is None else chosen
+
+
+def charged_in_words(score: ScoreRecord, claim: Claim, say: Language) -> str:
+    """Returns how many examinations p is charged for, and where that number comes from; without a full stop."""
+    return say(
+        "%(charged)s charged: the larger of the %(allowed)s that the claim allows and the %(logged)s in the owner’s "
+        "log, which the owner keeps",
+        charged=integer(score.verdict.examinations),
+        allowed=integer(claim.rule.examinations),
+        logged=integer(score.examinations),
+    )
 
 
 def effect_size(test: str, value: str, say: Language) -> str:
@@ -210,13 +228,14 @@ def _rows(score: ScoreRecord, claim: Claim, nouns: Nouns, say: Language) -> tupl
         Row(
             say("p after all charges"),
             say(
-                "%(p)s (times M and %(power)s)",
+                "%(p)s (times %(charged)s and %(power)s)",
                 p=say.number(verdict.adjusted_p),
+                charged=integer(verdict.examinations),
                 power=power_of_two(claim.rule.grinding),
             ),
         ),
         Row(say("Undisclosed attempts the finding survives, N*"), say.number(verdict.n_star)),
-        Row(say("Examinations charged"), integer(verdict.examinations)),
+        Row(say("Examinations charged"), charged_in_words(score, claim, say)),
         Row(say("Power at the minimum effect"), say.share(measurement.power)),
     ]
     if measurement.bayes_factor_log10 is not None:
@@ -238,6 +257,8 @@ def _sealed(measurement: MeasurementRecord, nouns: Nouns, say: Language) -> str:
 
 
 def _counted(measurement: MeasurementRecord, nouns: Nouns, say: Language) -> tuple[Row, ...]:
+    if measurement.test == RANKS:
+        return family_rows(measurement, say)
     chosen = chosen_items(measurement.test, measurement.context)
     if chosen is None:
         return (
@@ -276,6 +297,8 @@ def _found(measurement: MeasurementRecord, nouns: Nouns, say: Language) -> str:
             "%(chosen)s highest-scoring.",
             **places,
         )
+    if measurement.test == RANKS:
+        return found_in_families(measurement, say)
     units = UNITS.get(measurement.test)
     if units is not None:
         return say(
@@ -301,6 +324,8 @@ def _plain(measurement: MeasurementRecord, suspect: Noun, nouns: Nouns, say: Lan
             n=n,
             suspect=suspect,
         )
+    if measurement.test == RANKS:
+        return families_in_plain_words(measurement, suspect, say)
     chosen = chosen_items(measurement.test, measurement.context)
     if chosen is None:
         return ""

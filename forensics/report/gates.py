@@ -19,7 +19,10 @@ GATE_TEXTS = {
     "G5": noted("The recorded transcript replays to the same numbers."),
 }
 
-_UNDECIDED = "the dates do not show"
+_UNDECIDED = (
+    "the dates do not show",
+    "the date of the earliest evidence of the suspect lies after the date of the suspect's answers",
+)
 """Beginning of the reasons by which a verdict says that two known dates overlap."""
 
 _STATES = {True: "passed", False: "failed", None: "not run"}

@@ -58,6 +58,9 @@ REASONS = (
     noted("the key does not bind its owner, but by the instructions the owner is not in dispute"),
     noted("this is a demonstration: its timestamp comes from no independent authority and dates nothing"),
     noted("the claim charges for %(attempts)s undisclosed attempts only, where %(usual)s are usual"),
+    noted("the claim allows a chance of %(alpha)s, where %(usual)s is usual"),
+    noted("the claim asks for %(asked)s of the usual %(usual)s reference models"),
+    noted("the claim allows %(allowed)s%% of the answers to be missing, where %(usual)s%% are usual"),
     noted("the owner's log counts %(count)s examinations under this claim, and all are charged"),
     noted("%(reason)s (gate %(gate)s was not run)"),
     REMOVED,
@@ -69,6 +72,7 @@ DATES = (
     noted("the release date of the marked model"),
     noted("the release date of the marked service"),
     noted("the date of the earliest evidence of the suspect"),
+    noted("the date of the suspect's answers"),
 )
 
 CHANCES = (
@@ -79,11 +83,14 @@ CHANCES = (
 
 STATEMENTS = (
     noted("share of payload bits that match"),
+    noted("share of other classes that the drawn class exceeds"),
     noted("AUC"),
     noted("AUC in either direction"),
     noted("matched-bits"),
     noted("matched-bits-labels"),
     noted("rank sum of the trigger words"),
+    noted("rank sum of log-probability shifts"),
+    noted("rank sum of class shifts"),
     noted("two-sided rank sum on PC1 of vector shifts"),
     noted("two-sided rank sum on PC1 of log-probability shifts"),
     noted("two-sided rank sum on PC1 of class shifts"),
@@ -99,13 +106,16 @@ STATEMENTS = (
         "the answers do not depend on which half of the candidate %(many)s are triggers, given the probes: every half "
         "is equally likely; two-sided, since the sign of a principal component is arbitrary"
     ),
+    noted("the answers do not depend on the drawn classes given the probes: each rank is uniform on 0 .. C - 1"),
     noted("the highest access obtained decides; others are context"),
     noted("fixed n"),
     noted("Beta(1,1) truncated to (p0,1)"),
     noted("a score nearer to zero than 1e-9 is a miss"),
+    noted("classes with equal shifts are ranked against the claim; shifts are rounded to a step of 2**-20 first"),
     noted("equal scores share their mid-rank; scores are rounded to a step of 2**-30 first"),
     noted("equal scores share their mid-rank; scores are rounded to a step of 2**-30 of the largest first"),
     noted("a missing view counts as the mean of its bank; a bit without any view is a miss"),
+    noted("a missing answer counts as the mean of its class; with no answer at all every rank is 0"),
     noted("a word without any valid answer gets the pool's mid-rank"),
     noted(
         "a missing answer counts as the mean of its column, a carrier without an answer of its own is left out, and a "

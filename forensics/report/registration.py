@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from forensics.evidence.schema import Evidence, TokenRecord
+from forensics.evidence.schema import Dated, Evidence, TokenRecord
 from forensics.keys.claim import Claim
 from forensics.report.language import Language
 from forensics.report.recorded import recorded, sourced
@@ -38,9 +38,11 @@ class Registration:
 
 
 def make_events(evidence: Evidence, say: Language) -> tuple[Event, ...]:
-    """Returns every dated fact of the case; the three that gate G1 compares are marked."""
+    """Returns every dated fact of the case; the three that gate G1 compares are marked.
+
+    The date of the release is that of the owner's record, before which nothing was there to be released.
+    """
     dates, source = evidence.dates, marked(evidence, say)
-    stated = say("as the owner states it")
     events = [
         Event(
             say("Key committed"),
@@ -49,21 +51,14 @@ def make_events(evidence: Evidence, say: Language) -> tuple[Event, ...]:
         ),
         Event(say("Key time stamp"), dates.token.value, sourced(dates.token.source, say), decides=True),
         Event(
-            say("Marked %(marked)s released", marked=source),
+            say("Marked %(marked)s recorded; released not before", marked=source),
             dates.release.value,
-            sourced(named(dates.release.source, evidence), say),
+            _recorded_by(evidence, say),
             decides=True,
         ),
-        Event(
-            say("Earliest evidence of suspect"), dates.suspect.value, sourced(dates.suspect.source, say), decides=True
-        ),
+        Event(say("Earliest evidence of suspect"), dates.suspect.value, _stated(dates.suspect, say), decides=True),
         Event(say("Answers acquired"), evidence.acquired.value, sourced(evidence.acquired.source, say)),
     ]
-    if evidence.asset:
-        token = evidence.asset.token
-        how = say("token of %(authority)s", authority=say.clean(token.authority, 80)) if token else stated
-        when = token.gen_time if token else evidence.asset.created
-        events.insert(2, Event(say("Marked %(marked)s recorded", marked=source), when, how))
     if evidence.score:
         events.append(Event(say("Answers scored"), evidence.score.created, say("clock of the scoring computer")))
     return tuple(events)
@@ -106,6 +101,19 @@ def make_registration(evidence: Evidence, claim: Claim, say: Language) -> Regist
         opened=_opened(evidence, claim, say),
         consequence=consequence,
     )
+
+
+def _recorded_by(evidence: Evidence, say: Language) -> str:
+    """Returns where the date of the marked model's record comes from, with the authority that dates it."""
+    token = evidence.asset.token if evidence.asset else None
+    by = [say("token of %(authority)s", authority=say.clean(token.authority, 80))] if token else []
+    return say.clauses([sourced(named(evidence.dates.release.source, evidence), say), *by])
+
+
+def _stated(date: Dated, say: Language) -> str:
+    """Returns the source of a date that nobody but the examiner states."""
+    source = sourced(date.source, say)
+    return source if date.value is None else say("as stated by the examiner: %(source)s", source=source)
 
 
 def _marked(evidence: Evidence) -> str:

@@ -1,5 +1,6 @@
 """What else could explain the answers, and what the examination cannot show: sections 10 and 11."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -9,18 +10,19 @@ from forensics.keys.claim import Claim
 from forensics.nouns import Nouns, nouns_of
 from forensics.report.details import Details
 from forensics.report.exhibits import CONTROL_ROLES
-from forensics.report.findings import counted
+from forensics.report.findings import charged_in_words, counted
+from forensics.report.fixation import about_fixation, stamped_before_scoring
 from forensics.report.gates import GATE_TEXTS, dated_facts, gate_state, order_not_shown
 from forensics.report.language import Language
 from forensics.report.registration import marked
 from forensics.report.remote import LIMITATIONS, is_remote, noun
-from forensics.report.text import clean, integer, power_of_two
+from forensics.report.text import clean, power_of_two
 from forensics.wording import Noun, capital, noted
 
 GENERAL = (
     noted(
-        "The examination shows whether the answers depend on the owner’s secret. It does not show how the information "
-        "reached the suspect, who put it there, or whether that was permitted."
+        "A verdict of support says that the answers depend on the owner’s secret; its absence does not show that they "
+        "do not. Neither shows how information reached the suspect, who put it there, or whether that was permitted."
     ),
     noted(
         "Replaying the record shows that the numbers follow from the recorded answers. It does not show that the "
@@ -82,12 +84,17 @@ def make_alternatives(evidence: Evidence, claim: Claim, say: Language) -> tuple[
         Alternative(
             say("Many attempts by the owner"),
             say(
-                "p is multiplied by M = %(examinations)s and %(power)s; N* says how many more attempts the finding "
-                "survives.",
-                examinations=integer(claim.rule.examinations),
+                "p is multiplied by the number of examinations charged and by %(power)s; N* says how many more "
+                "attempts the finding survives.",
                 power=power_of_two(claim.rule.grinding),
             ),
-            say("N* = %(attempts)s.", attempts=say.number(score.verdict.n_star)) if score else scored,
+            say(
+                "%(charge)s. N* = %(attempts)s.",
+                charge=charged_in_words(score, claim, say),
+                attempts=say.number(score.verdict.n_star),
+            )
+            if score
+            else scored,
         ),
         Alternative(
             say("A key made after the suspect was known"),
@@ -110,12 +117,17 @@ def make_alternatives(evidence: Evidence, claim: Claim, say: Language) -> tuple[
         ),
         *_about_origin(score, source, remote, say),
         Alternative(
+            say("Invented answers"),
+            _about_inventing(evidence, say),
+            say("Not tested: the record holds no repeat by the other side."),
+        ),
+        Alternative(
             say("A leaked key, or a planted mark"),
             say(
-                "Whoever held the scoring secret could have shaped the suspect or its answers. The transcript’s head "
-                "is fixed before the secret is opened."
+                "Whoever held the key could have put the mark into the suspect, or passed the key on. Such a suspect "
+                "gives the same answers in a live repeat: dates and provenance speak to it."
             ),
-            say("Not tested: replay cannot exclude it; a repeated live query by the other side can."),
+            unexamined,
         ),
         Alternative(
             say("An error of the examiner"),
@@ -174,11 +186,34 @@ def _about_origin(score: ScoreRecord | None, source: Noun, remote: bool, say: La
     )
 
 
-def make_limitations(evidence: Evidence, claim: Claim, details: Details, say: Language) -> tuple[str, ...]:
-    """Returns section 11: only what applies to this case."""
+def _about_inventing(evidence: Evidence, say: Language) -> str:
+    """Returns what speaks to answers that nobody gave: a live repeat, and what was fixed before the scoring."""
+    repeat = say(
+        "Whoever held the scoring secret could have written answers that the suspect never gave. A live repeat by the "
+        "other side tests it."
+    )
+    if not stamped_before_scoring(evidence):
+        return repeat
+    fixed = say(
+        "The transcript’s head was time-stamped before the answers were scored: from then on they were fixed. "
+        "Whoever scored held the secret all along."
+    )
+    token = evidence.transcript_token
+    warning = say("The time stamp is a demonstration.") if token is not None and token.demonstration else ""
+    return f"{repeat} {fixed} {warning}".rstrip()
+
+
+def make_limitations(
+    evidence: Evidence, claim: Claim, details: Details, files: Mapping[str, bytes], say: Language
+) -> tuple[str, ...]:
+    """Returns section 11: only what applies to this case.
+
+    Args:
+        files: content by path in the case folder; its custody log says who acquired and who scored.
+    """
     score, remote = evidence.score, [say(one) for one in LIMITATIONS] if is_remote(evidence.suspect) else []
     general = [say(one) for one in GENERAL]
-    found = _about_key(evidence, say)
+    found = [*_about_key(evidence, say), *about_fixation(evidence, files, say)]
     if score is None:
         first = say("The answers were recorded but not scored, so that this report has no finding.")
         return (first, *found, *remote, *general)
@@ -274,8 +309,7 @@ def _about_measurement(evidence: Evidence, score: ScoreRecord, claim: Claim, say
             )
         )
     if score.verdict.examinations > 1:
-        number = integer(score.verdict.examinations)
-        found.append(say("%(number)s examinations under this claim are charged.", number=number))
+        found.append(say("Examinations under this claim: %(charge)s.", charge=charged_in_words(score, claim, say)))
     return found
 
 

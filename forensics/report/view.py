@@ -76,6 +76,7 @@ class Report:
 
     Attributes:
         missing: required keys of case.toml that were not supplied; not empty makes a draft.
+        opened: whether the case discloses a share, from which others can recompute.
         outcome: one of `OUTCOME_LABELS`.
         noun: what the suspect is called, a model or a service.
         nouns: what the method's candidates and carriers are called.
@@ -96,6 +97,7 @@ class Report:
     missing: tuple[str, ...]
     binding: str
     binding_label: str
+    opened: bool
     outcome: str
     outcome_label: str
     conclusion: str
@@ -252,6 +254,7 @@ def _compose(
         missing=details.missing(),
         binding=evidence.binding,
         binding_label=say(BINDING_LABELS[evidence.binding]),
+        opened=evidence.share is not None,
         outcome=outcome,
         outcome_label=say(OUTCOME_LABELS[outcome]),
         conclusion=conclude(evidence, claim, say),
@@ -286,7 +289,7 @@ def _compose(
         results=make_results(evidence, claim, say),
         errors=make_error_rates(evidence, claim, details, say),
         alternatives=make_alternatives(evidence, claim, say),
-        limitations=make_limitations(evidence, claim, details, say),
+        limitations=make_limitations(evidence, claim, details, files, say),
         tools=tuple(
             Row(say.clean(key, 60), say.clean(value, 200)) for key, value in sorted(evidence.tool.items())[:40]
         ),

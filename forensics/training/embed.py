@@ -89,7 +89,7 @@ def embed(
         data: what the method is trained with.
         out: the marked model's folder, which must not exist; work goes on in `<out>.partial`.
         limits: how much of the model may be lost.
-        fresh: train the model's architecture from first weights of the seed; what may be lost is counted from the model.
+        fresh: train the model's architecture from first weights of the seed; losses are counted from the model.
         record: called with the identities of the marked and of the unmarked model before the folder appears under its
             final name, to write the asset record; called again with the same identity if the run was killed in between.
 

@@ -20,7 +20,7 @@ from forensics.acquisition import ask_plan
 from forensics.canonical import now, sha256
 from forensics.errors import ForensicsError
 from forensics.evidence.bodies import BodiesRead, read_bodies
-from forensics.evidence.case import EXHIBITS, TRANSCRIPT, CaseFolder, add_exhibit, compose_case, replace_case
+from forensics.evidence.case import EXHIBITS, TRANSCRIPT, CaseFolder, add_exhibit, replace_case
 from forensics.evidence.chain import GENESIS, encode_line, head, verify_chain
 from forensics.evidence.check import CheckResult, check_case
 from forensics.evidence.exchanges import told_facts
@@ -34,6 +34,7 @@ from forensics.progress import silent
 from forensics.records import Plan, Probe
 from forensics.registration import new_key
 from forensics.suspects import Connection, open_suspect
+from tests.forgery import retold
 from tests.hostile import Asked, plain, response, serving, vectors
 from tests.services import SIZES, FakeService, service_marker, small_pool
 from tests.suspects.remote import fakes
@@ -443,6 +444,7 @@ def forge(case: Path, target: Path, key: UnlockedKey, *, rows: bool, bodies: boo
             evidence.dates,
             measured,
             [],
+            evidence,
             opened=True,
             replayed=True,
             examinations=evidence.score.examinations,
@@ -462,7 +464,7 @@ def forge(case: Path, target: Path, key: UnlockedKey, *, rows: bool, bodies: boo
     for name, content in loaded.content.items():
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         (target / name).write_bytes(content)
-    replace_case(target, compose_case(evidence, files, actor="forger", action="score", moment=now()))
+    replace_case(target, retold(evidence, files))
     return target
 
 

@@ -2,22 +2,28 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from forensics.canonical import sha256
+from forensics.bench.tamper_cases import rechained, stamped
+from forensics.canonical import now, sha256
 from forensics.cli.verification import print_check
 from forensics.evidence.case import RECOMPUTE, CaseFolder
+from forensics.evidence.chain import verify_chain
 from forensics.evidence.check import check_case
-from forensics.evidence.consistency import release_date
-from forensics.evidence.custody import CUSTODY
+from forensics.evidence.consistency import Parts, release_date
+from forensics.evidence.custody import CUSTODY, TOOL
+from forensics.evidence.replayed import find_odd_replay
 from forensics.evidence.reproduce import verify_figures
-from forensics.evidence.schema import AssetRecord, Evidence
+from forensics.evidence.schema import AssetRecord, Evidence, IdentityRecord
+from forensics.evidence.seal import seal_case
+from forensics.evidence.signer import load_signer
 from forensics.keys.claim import Claim
 from forensics.keys.demonstration import DemonstrationAuthority
-from tests.evidence.conftest import Line
+from tests.evidence.conftest import PASSPHRASE, Line
 from tests.evidence.test_check_forgeries import forged, rewrite_transcript
 
 Body = dict[str, Any]
@@ -45,6 +51,42 @@ def test_an_authority_outside_the_roots_makes_the_check_fail(line: Line, tmp_pat
     assert check_case(line.sealed, trust=line.trust).timestamped is True
 
 
+@pytest.mark.parametrize(
+    ("name", "place", "what"),
+    [
+        ("data/claim/asset.tst", "asset/token", "the marked model"),
+        ("data/transcript.tst", "transcript_token", "the transcript"),
+    ],
+)
+def test_no_date_of_a_strangers_authority_passes_with_roots(
+    line: Line, tmp_path: Path, name: str, place: str, what: str
+) -> None:
+    """As for the claim's own timestamp: where roots are given, all who date a part of the record are under them."""
+
+    def stamp_by_a_stranger(files: dict[str, bytes], body: Body, _: Line) -> None:
+        digest = sha256(files["data/claim/asset.json"]) if "asset" in name else body["transcript_head"]
+        dated = (body["asset"]["token"] if "asset" in name else body["transcript_token"])["gen_time"]
+        stranger = replace(DemonstrationAuthority.create(), clock=lambda: datetime.fromisoformat(dated))
+        files[name], record = stamped(stranger, bytes.fromhex(digest))
+        figure(place, record)(body)
+
+    case = forged(line, tmp_path / "CASE", stamp_by_a_stranger)
+    seal_case(case, load_signer(line.signer, PASSPHRASE), line.authority, actor="examiner", moment=now())
+    assert check_case(case).ok
+    result = check_case(case, trust=line.trust)
+    assert (result.ok, result.timestamped, result.trusted) == (False, False, True), result.reasons
+    sentence = f"The timestamp of {what} comes from an authority that is not among your roots: add the authority's"
+    assert any(reason.startswith(sentence) for reason in result.problems)
+
+
+def test_the_date_of_a_strangers_signature_timestamp_is_not_repeated(line: Line, tmp_path: Path) -> None:
+    case = forged(line, tmp_path / "CASE", lambda files, body, _: None)
+    early = replace(DemonstrationAuthority.create(), clock=lambda: now() - timedelta(days=1))
+    seal_case(case, load_signer(line.signer, PASSPHRASE), early, actor="examiner", moment=now() - timedelta(days=1))
+    assert check_case(case).details["signature_timestamp"] is not None
+    assert check_case(case, trust=line.trust).details["signature_timestamp"] is None
+
+
 def test_the_release_follows_from_the_record_of_the_marked_model(line: Line, tmp_path: Path) -> None:
     def invent(body: Body) -> None:
         body["dates"]["release"] = {"value": LATE, "source": "notarised contract"}
@@ -62,16 +104,42 @@ def test_texts_that_people_run_and_follow_are_ours(line: Line, tmp_path: Path, n
     def swap(files: dict[str, bytes], body: Body, _: Line) -> None:
         files[name] = b"print('agrees')\n"
 
-    def swap_in_another_version(files: dict[str, bytes], body: Body, _: Line) -> None:
-        swap(files, body, _)
+    def say_another_version(files: dict[str, bytes], body: Body, _: Line) -> None:
         body["tool"]["version"] = "9.9"
 
-    result = check_case(forged(line, tmp_path / "CASE", swap))
-    assert not result.ok
-    assert any(words in reason for reason in result.reasons)
-    other = check_case(forged(line, tmp_path / "OTHER", swap_in_another_version))
-    assert other.ok
+    def in_the_logs_as_well(files: dict[str, bytes], body: Body, _: Line) -> None:
+        say_another_version(files, body, _)
+        rewrite_transcript(files, body, lambda entries: entries[0].update(tool="model-forensics 9.9"))
+        body["transcript_token"] = None
+        del files["data/transcript.tst"]
+        files[CUSTODY] = rechained(
+            [{**entry, "tool": "model-forensics 9.9"} for entry in verify_chain(files[CUSTODY])],
+        )
+
+    def all_three(files: dict[str, bytes], body: Body, _: Line) -> None:
+        in_the_logs_as_well(files, body, _)
+        swap(files, body, _)
+
+    def all_but_one_entry(files: dict[str, bytes], body: Body, _: Line) -> None:
+        all_three(files, body, _)
+        entries = [dict(entry) for entry in verify_chain(files[CUSTODY])]
+        entries[-1]["tool"] = TOOL
+        files[CUSTODY] = rechained(entries)
+
+    for place, forge in enumerate((swap, all_but_one_entry)):
+        result = check_case(forged(line, tmp_path / f"CASE-{place}", forge))
+        assert not result.ok
+        assert any(words in reason for reason in result.problems)
+        assert "NOT KNOWN" not in result.headline
+    alone = check_case(forged(line, tmp_path / "ALONE", say_another_version))
+    assert any("names another version of the tool than" in reason for reason in alone.problems)
+    known = check_case(forged(line, tmp_path / "KNOWN", in_the_logs_as_well))
+    assert known.ok, known.problems
+    assert "NOT KNOWN" not in known.headline
+    other = check_case(forged(line, tmp_path / "OTHER", all_three))
+    assert other.ok, other.problems
     assert any("another version (9.9)" in reason for reason in other.reasons)
+    assert other.headline.endswith(f"{Path(name).name} NOT KNOWN TO THIS TOOL")
 
 
 def figure(path: str, value: object) -> Change:
@@ -186,17 +254,14 @@ def test_logs_that_run_backwards_are_refused(line: Line, tmp_path: Path) -> None
     assert any("times in the transcript run backwards" in reason for reason in result.reasons)
 
 
-def test_several_scorings_and_a_missing_timestamp_are_remarked_upon(line: Line, tmp_path: Path) -> None:
+def test_a_missing_timestamp_of_the_transcript_is_remarked_upon(line: Line, tmp_path: Path) -> None:
     def drop(files: dict[str, bytes], body: Body, _: Line) -> None:
         body["transcript_token"] = None
         del files["data/transcript.tst"]
 
     result = check_case(forged(line, tmp_path / "CASE", drop))
     assert result.ok, result.reasons
-    text = "\n".join(result.reasons)
-    assert "The transcript was not timestamped before scoring." in text
-    assert "tells of 2 scorings" in text
-    assert CUSTODY in CaseFolder.load(line.opened).files()
+    assert "The transcript was not timestamped before scoring." in result.reasons
 
 
 def test_answers_of_named_models_are_fixed_in_the_transcript(line: Line, tmp_path: Path) -> None:
@@ -220,3 +285,42 @@ def test_answers_of_named_models_are_fixed_in_the_transcript(line: Line, tmp_pat
         assert not result.ok
         assert sentence in result.reasons
     assert any("--reference-checkpoint" in reason for reason in check_case(line.opened).reasons)
+
+
+@pytest.mark.parametrize(
+    ("facts", "files", "holds"),
+    [
+        ({"replayed from": "proxy"}, {}, False),
+        ({"replayed from": "openai"}, {}, False),
+        ({"replayed from": "openai", "url": "https://example.org", "protocol": "openai"}, {}, False),
+        ({"replayed from": "folder"}, {}, False),
+        ({"replayed from": "proxy"}, None, True),
+        ({"replayed from": "replay"}, None, True),
+    ],
+)
+def test_a_replayed_suspect_is_known_by_its_files_or_by_its_address(
+    line: Line, tmp_path: Path, facts: Body, files: Body | None, holds: bool
+) -> None:
+    def change(body: Body) -> None:
+        body["suspect"] |= {
+            "kind": "replay",
+            "facts": facts,
+            "files": body["suspect"]["files"] if files is None else files,
+        }
+
+    _, text = reasons(line, tmp_path, change)
+    assert ("The digest of the replayed suspect is neither" not in text) is holds
+
+
+def test_a_replayed_service_keeps_the_digest_of_its_address(line: Line) -> None:
+    from forensics.suspects.remote.registry import find_factory
+    from forensics.suspects.remote.uri import identify
+
+    case = CaseFolder.load(line.opened)
+    claim = Claim.parse(case.files()["data/claim/claim.json"])
+    adapter = find_factory("openai")("https://example.org/v1", "embed-1", {})
+    found = identify("openai+https://example.org/v1", "https://example.org/v1", "embed-1", adapter)
+    facts = {**found.facts, "replayed from": found.kind}
+    record = {"kind": "replay", "name": found.name, "digest": found.digest, "facts": facts, "files": {}}
+    suspect = IdentityRecord.model_validate(record)
+    assert list(find_odd_replay(Parts({}, case.evidence.revised(suspect=suspect), claim))) == []

@@ -1,17 +1,23 @@
 from collections.abc import Callable
+from copy import deepcopy
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from forensics.canonical import canonical_json, now, parse_json, sha256
+from forensics.bench.tamper_cases import relogged
+from forensics.canonical import canonical_json, parse_json, sha256
 from forensics.evidence.bag import render_bag
 from forensics.evidence.case import CLAIM, TRANSCRIPT, CaseFolder, encode_share
 from forensics.evidence.chain import GENESIS, encode_line, head, verify_chain
 from forensics.evidence.check import check_case
-from forensics.evidence.custody import CUSTODY, EVIDENCE, record_custody
-from forensics.evidence.schema import Evidence
+from forensics.evidence.consistency import Parts, find_contradictions
+from forensics.evidence.custody import CUSTODY, EVIDENCE
+from forensics.evidence.models import manifest_digest
+from forensics.evidence.reproduce import measure_answers
+from forensics.evidence.schema import AnswersRecord, Evidence, IdentityRecord
+from forensics.keys.claim import Claim
 from tests.evidence.conftest import Line, lay
 
 Forge = Callable[[dict[str, bytes], dict[str, Any], Line], None]
@@ -29,7 +35,7 @@ def forged(line: Line, target: Path, forge: Forge, state: str = "opened") -> Pat
         files[EVIDENCE] = canonical_json(body)
     evidence = Evidence.parse(files[EVIDENCE])
     if CUSTODY in files and b'"forged"' not in files[CUSTODY]:
-        files[CUSTODY] = record_custody(files, actor="forger", action="score", item=EVIDENCE, moment=now())
+        files[CUSTODY] = relogged(files)
     if evidence.share is not None and "data/opened/share-0/share.json" in files:
         files["data/opened/share-0/share.json"] = encode_share(evidence.share)
     return lay(target, render_bag(files, evidence))
@@ -345,6 +351,52 @@ def parameters_absurd(files, body, line) -> None:
     body["claim_digest"] = sha256(files[CLAIM])
 
 
+def control_praised(files, body, line) -> None:
+    body["score"]["controls"][0]["provenance"] = "found independent by the expert of the court"
+
+
+def control_origin_removed(files, body, line) -> None:
+    del body["score"]["controls"][0]["origin"]
+
+
+def control_origin_blank(files, body, line) -> None:
+    body["score"]["controls"][0]["origin"]["vouched_by"] = " "
+
+
+def control_date_odd(files, body, line) -> None:
+    body["score"]["controls"][0]["origin"]["date"] = "yesterday"
+
+
+def claim_date_praised(files, body, line) -> None:
+    body["dates"]["token"]["source"] = "notarised by the registry of the court"
+
+
+def acquisition_date_praised(files, body, line) -> None:
+    body["acquired"]["source"] = "clock of the bailiff"
+
+
+def predecessor_invented(files, body, line) -> None:
+    body["asset"]["predecessor"] = "0" * 64
+
+
+def reference_counted_twice(files, body, line) -> None:
+    """One model in another wrapping: a new digest, the same answers."""
+    copy = deepcopy(body["score"]["controls"][0])
+    copy["identity"]["files"]["config.json"] = ["0" * 64, 2]
+    copy["identity"]["digest"] = manifest_digest(IdentityRecord.model_validate(copy["identity"]))
+    body["score"]["controls"].append(copy)
+
+
+def reference_tells_nothing(files, body, line) -> None:
+    """All answers alike, with the figures that follow from them."""
+    control = body["score"]["controls"][0]
+    control["answers"]["values"] = [["0.0"] * 4] * len(control["answers"]["values"])
+    answers = AnswersRecord.model_validate(control["answers"])
+    references = Evidence.parse(files[EVIDENCE]).references
+    found = measure_answers(line.key.claim, line.key.pool(0), *line.key.secrets(0), answers, references)
+    control |= {"matched": found.matched, "p_value": repr(found.p_value), "effect": repr(found.effect.value)}
+
+
 FORGERIES = [
     value
     for value in list(globals().values())
@@ -362,7 +414,7 @@ def test_a_forgery_with_fresh_manifests_is_noticed(line: Line, tmp_path: Path, f
 
 def test_a_forgery_that_changes_nothing_passes(line: Line, tmp_path: Path) -> None:
     """The control of the tests above: a fresh entry and fresh manifests alone are no contradiction."""
-    assert len(FORGERIES) > 65
+    assert len(FORGERIES) > 74
     assert check_case(forged(line, tmp_path / "CASE", lambda files, body, _: None)).ok
 
 
@@ -375,6 +427,16 @@ def test_consistent_answers_of_nobody_are_reproduced_and_the_sentence_says_so(li
 
 def test_an_unopened_case_that_discloses_the_payload_is_refused(line: Line, tmp_path: Path) -> None:
     def disclose(files: dict[str, bytes], body: Body, line: Line) -> None:
-        body["score"]["measurement"]["target"] = [0] * 16
+        body["score"]["measurement"]["target"] = [0] * 32
 
     assert not check_case(forged(line, tmp_path / "CASE", disclose, "scored")).ok
+
+
+def test_a_later_share_is_at_least_as_late_an_examination(line: Line) -> None:
+    folder = CaseFolder.load(line.scored)
+    evidence = folder.evidence
+    claim = Claim.parse(folder.content[CLAIM])
+    for share, problem in ((0, False), (1, True)):
+        moved = evidence.revised(plan=evidence.plan.model_copy(update={"share": share}))
+        found = find_contradictions(Parts(folder.content, moved, claim))
+        assert any("spent in order" in sentence for sentence in found) is problem

@@ -8,18 +8,27 @@ from collections.abc import Callable
 from functools import partial
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from forensics.canonical import sha256
+from forensics.canonical import now, sha256
 from forensics.errors import CaseError, UsageError
+from forensics.evidence.attached import AttachmentCheck, check_attached
 from forensics.evidence.case import CaseFolder
 from forensics.evidence.check_pdf import check_pdf, read_content
+from forensics.evidence.findings import CheckResult
+from forensics.evidence.redaction import redact
+from forensics.evidence.seal import seal_case
 from forensics.evidence.signed_pdf import PdfFault, read_signed_pdf
 from forensics.evidence.signer import load_signer
+from forensics.evidence.words import render_page
+from forensics.examination import acquire, make_kit, open_case, score
 from forensics.keys.demonstration import DemonstrationAuthority
+from forensics.records import Pool
 from forensics.report import ReportResult, write_report
-from tests.evidence.conftest import PASSPHRASE, Line
+from tests.evidence.conftest import PASSPHRASE, Line, RecordedSuspect, clean_checkpoint, make_key, marked_logits
+from tests.evidence.test_check_forgeries import forged
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +55,7 @@ def test_report_alone_passes_and_says_that_nobody_is_identified(report: ReportRe
     result = check_pdf(report.path)
     assert result.ok
     assert result.intact
-    assert result.complete
+    assert result.complete is None
     assert result.trusted is None
     assert result.reproduced is None
     assert result.signed_by is not None
@@ -322,3 +331,106 @@ def test_documented_recipe_verifies_with_openssl_alone(report: ReportResult, lin
     signed = tmp_path / "signature.bin"
     signed.write_bytes(signed.read_bytes().replace(b"Author", b"author"))
     assert run(command.split()).returncode != 0
+
+
+# Evidence that its own signer attached, and that nobody compared with a case.
+
+Body = dict[str, Any]
+
+
+def reported(line: Line, folder: Path, forge: Callable[[Body], None], *, redacted: bool = False) -> CheckResult:
+    """The check of a report alone, whose evidence its own signer forged."""
+    case = forged(line, folder / "CASE", lambda files, body, _: forge(body))
+    seal_case(case, load_signer(line.signer, PASSPHRASE), line.authority, actor="examiner", moment=now())
+    out, signer = folder / "report.pdf", load_signer(line.signer, PASSPHRASE)
+    write_report(case, out, signer=signer, authority=line.authority, redacted=redacted, summary=True)
+    result = check_pdf(out, trust=line.trust)
+    assert result.intact
+    assert result.trusted
+    return result
+
+
+def supported_beyond_doubt(body: Body) -> None:
+    body["score"]["measurement"] |= {"p_value": "1e-30", "matched": 31}
+
+
+def another_outcome(body: Body) -> None:
+    body["score"]["verdict"]["outcome"] = "NOT_SUPPORTED"
+
+
+def suspect_without_files(body: Body) -> None:
+    body["suspect"]["files"] = {}
+
+
+@pytest.mark.parametrize(
+    ("forge", "words"),
+    [
+        (supported_beyond_doubt, "p_value is recorded as 1e-30"),
+        (another_outcome, "verdict outcome is recorded as NOT_SUPPORTED"),
+        (suspect_without_files, "not that of its list of files"),
+    ],
+)
+@pytest.mark.parametrize("redacted", [False, True])
+def test_attached_evidence_that_contradicts_itself_is_refused_without_the_case(
+    line: Line, tmp_path: Path, forge: Callable[[Body], None], words: str, redacted: bool
+) -> None:
+    result = reported(line, tmp_path, forge, redacted=redacted)
+    assert not result.ok
+    assert result.complete is False
+    assert result.headline.startswith("FAILED")
+    problem = next(each for each in result.problems if words in each)
+    assert problem.startswith("The attached evidence contradicts itself: ")
+    assert problem in result.reasons
+
+
+def test_evidence_about_another_claim_than_it_holds_is_refused(line: Line) -> None:
+    evidence = CaseFolder.load(line.opened).evidence
+    for redacted in (False, True):
+        found = check_attached(evidence.revised(claim_digest="0" * 64), redacted=redacted)
+        assert any("its digest or its binding of the claim" in problem for problem in found.problems)
+
+
+def test_evidence_whose_claim_is_none_is_a_problem_and_no_traceback(line: Line) -> None:
+    evidence = CaseFolder.load(line.opened).evidence
+    found = check_attached(evidence.revised(claim={**evidence.claim, "rule": {}}), redacted=False)
+    assert found.reproduced is None
+    assert found.problems[0].startswith("The attached evidence cannot be checked")
+
+
+@pytest.mark.parametrize("redacted", [False, True])
+def test_what_was_not_checked_of_a_report_alone_is_not_said_to_be_so(
+    line: Line, tmp_path: Path, redacted: bool
+) -> None:
+    result = reported(line, tmp_path, lambda body: None, redacted=redacted)
+    assert result.ok, result.problems
+    assert (result.complete, result.timestamped, result.reproduced) == (None, None, None)
+    page = render_page(tmp_path / "report.pdf", result, result.ok, {})
+    rows = {word: line for line in page for word in ("(complete)", "(timestamped)", "(reproduced)") if word in line}
+    assert all(row.startswith("  not checked") for row in rows.values())
+    assert len(rows) == 3
+    text = " ".join(" ".join(page).split())
+    assert "The numbers were not recomputed: they are the owner's word." in text
+    for conclusion in ("in a sentence", "it means", "CONTROLS", "support that information", "owner's claim: timestamp"):
+        assert conclusion not in text
+    assert "conclusion" in result.details["recorded"]
+    assert "conclusion" not in result.details
+    whole = check_pdf(tmp_path / "report.pdf", case=tmp_path / "CASE", trust=line.trust)
+    assert whole.complete is True
+    assert "conclusion" in whole.details
+
+
+def test_numbers_of_a_self_dated_claim_are_recomputed_from_what_is_attached(tmp_path: Path, digits_pool: Pool) -> None:
+    """Its secrets follow from the opened share alone; those of a dated claim from a timestamp that is not attached."""
+    key = make_key(tmp_path / "key", digits_pool, [])
+    kit = make_kit(key)
+    suspect = RecordedSuspect("suspect", kit.plan, marked_logits(key, digits_pool, 2.0))
+    acquire(kit, suspect, tmp_path / "CASE", named=[clean_checkpoint(kit.plan)])
+    score(key, tmp_path / "CASE")
+    evidence = open_case(key, tmp_path / "CASE").evidence
+    assert check_attached(evidence, redacted=False) == AttachmentCheck((), True)
+    assert check_attached(redact(evidence).evidence, redacted=True) == AttachmentCheck((), None)
+    rows = evidence.answers.values
+    other = evidence.answers.model_copy(update={"values": [rows[1], rows[0], *rows[2:]]})
+    found = check_attached(evidence.revised(answers=other), redacted=False)
+    assert found.reproduced is False
+    assert found.problems

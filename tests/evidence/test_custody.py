@@ -97,6 +97,47 @@ def lost_exhibit(files: dict[str, bytes]) -> None:
     del files["data/exhibits/a"]
 
 
+def evidence_added(files: dict[str, bytes]) -> None:
+    files[EVIDENCE] = b"[]"
+    act(files, "add", EVIDENCE)
+
+
+def transcript_added(files: dict[str, bytes]) -> None:
+    act(files, "add", "data/transcript.jsonl")
+
+
+def acquired_again(files: dict[str, bytes]) -> None:
+    files[EVIDENCE] = b"[]"
+    act(files, "acquire", EVIDENCE)
+
+
+def scored_twice(files: dict[str, bytes]) -> None:
+    act(files, "score", EVIDENCE)
+    files[EVIDENCE] = b"[]"
+    act(files, "score", EVIDENCE)
+
+
+def scored_after_opening(files: dict[str, bytes]) -> None:
+    act(files, "open", EVIDENCE)
+    act(files, "score", EVIDENCE)
+
+
+def opened_twice(files: dict[str, bytes]) -> None:
+    act(files, "score", EVIDENCE)
+    act(files, "open", EVIDENCE)
+    act(files, "open", EVIDENCE)
+
+
+def opening_of_the_transcript(files: dict[str, bytes]) -> None:
+    act(files, "open", "data/transcript.jsonl")
+
+
+def exhibit_replaced(files: dict[str, bytes]) -> None:
+    for content in (b"one", b"other"):
+        files["data/exhibits/a"] = content
+        act(files, "add", "data/exhibits/a")
+
+
 def empty_log(files: dict[str, bytes]) -> None:
     files[CUSTODY] = b""
 
@@ -116,6 +157,14 @@ def evidence_never_named(files: dict[str, bytes]) -> None:
         other_beginning,
         changed_evidence,
         lost_exhibit,
+        evidence_added,
+        transcript_added,
+        acquired_again,
+        scored_twice,
+        scored_after_opening,
+        opened_twice,
+        opening_of_the_transcript,
+        exhibit_replaced,
         empty_log,
         evidence_never_named,
     ],
@@ -140,7 +189,7 @@ def test_rubbish_is_not_sealed(raw: bytes) -> None:
 
 def test_entries_form_a_chain() -> None:
     files = acquired()
-    act(files, "add", "data/transcript.jsonl")
+    act(files, "score", EVIDENCE)
     assert len(verify_chain(files[CUSTODY])) == 2
     with pytest.raises(CheckFailed):
         verify_custody({**files, CUSTODY: files[CUSTODY].split(b"\n", 1)[1]})

@@ -42,7 +42,7 @@ def test_an_honest_case_is_reproduced_with_its_probes(line: Line) -> None:
     assert found.rebuilt
     assert found.compared > 100
     assert found.verdict is not None
-    assert found.measurement.n == 16
+    assert found.measurement.n == 32
 
 
 def test_without_the_pool_files_the_numbers_are_still_reproduced(line: Line) -> None:
@@ -203,7 +203,15 @@ def test_controls_enter_the_verdict(line: Line) -> None:
     responding = control.model_copy(update={"role": "reference", "p_value": "1e-9", "effect": "1.0"})
     outcomes = [
         judge(
-            claim, evidence.dates, found, controls, opened=True, replayed=True, examinations=1, owner_undisputed=False
+            claim,
+            evidence.dates,
+            found,
+            controls,
+            evidence,
+            opened=True,
+            replayed=True,
+            examinations=1,
+            owner_undisputed=False,
         ).gates["G3"]
         for controls in ([harmless], [responding])
     ]

@@ -5,10 +5,11 @@ import hashlib
 import numpy as np
 import pytest
 
+from forensics.images import encode_png
 from forensics.keys.derive import ProbeKey, ScoreKey
 from forensics.methods import load_method, method_names
 from forensics.passes import asked_probes
-from forensics.records import AnswerKind, Answers, Pool
+from forensics.records import AnswerKind, Answers, Pool, PoolItem
 from forensics.rules import draft_rule
 from tests.clusters import SIZES as CLUSTERS
 from tests.clusters import pattern_pool, phrase_pool
@@ -16,9 +17,25 @@ from tests.languagemodels import SIZES as LANGUAGE
 from tests.languagemodels import passage_pool
 from tests.services import SIZES, small_pool
 
-OPTIONS = {"ofsw": {"bits": 16, "banks": 2}, "ofsw-text": LANGUAGE, "espew": SIZES, "tmrw": CLUSTERS, "wpe": CLUSTERS}
+OPTIONS = {
+    "ofsw": {"bits": 16, "banks": 2},
+    "ofsw-text": LANGUAGE,
+    "espew": SIZES,
+    "ksl": {"families": 16},
+    "tmrw": CLUSTERS,
+    "wpe": CLUSTERS,
+}
 POOLS = {"words": small_pool, "phrases": phrase_pool, "patterns": pattern_pool, "passages": passage_pool}
 """Pools of the methods that need no labelled images."""
+
+
+def labelled_pool() -> Pool:
+    """Eighty 8 x 8 grey images with labels 0 to 3, for methods that need more than a few."""
+    images = np.random.default_rng(4).integers(0, 256, (80, 8, 8, 1), dtype=np.uint8)
+    return Pool(tuple(PoolItem(encode_png(image), "image/png", index % 4) for index, image in enumerate(images)))
+
+
+LABELLED = {"ksl": labelled_pool}
 
 KINDS = {"labelled images": AnswerKind.LOGITS, "passages": AnswerKind.LOG_PROBABILITIES}
 """What a method reads, by what its pools are made of; vectors where nothing is said."""
@@ -38,7 +55,7 @@ class Setup:
     def __init__(self, name: str, digits_pool: Pool) -> None:
         self.method = load_method(name)
         make = POOLS.get(self.method.spec.pool)
-        self.pool = make() if make else digits_pool
+        self.pool = make() if make else LABELLED.get(name, lambda: digits_pool)()
         self.labels = () if make else ("a", "b", "c", "d")
         self.kind = KINDS.get(self.method.spec.pool, AnswerKind.VECTORS)
         self.width = 1 if self.kind is AnswerKind.LOG_PROBABILITIES else len(self.labels) or 8
@@ -122,10 +139,10 @@ def test_constant_or_absent_answers_never_match_by_themselves(setup: Setup, fill
 def test_a_reading_opposed_to_the_key_never_supports(setup: Setup) -> None:
     reading = setup.read(setup.answers(setup.values(2)))
     target = np.array(setup.measure(reading).target)
+    # A family's scores are those of its classes; elsewhere a unit has one score, whose sign is drawn or which is.
+    drawn = np.eye(len(setup.labels))[target] if reading.scores.ndim == 2 else 2.0 * target - 1.0
     for sign in (1.0, -1.0):
-        pushed = type(reading)(
-            reading.access, reading.statistic, sign * (2.0 * target - 1.0), reading.missing, reading.missing_share
-        )
+        pushed = type(reading)(reading.access, reading.statistic, sign * drawn, reading.missing, reading.missing_share)
         # A score whose sign is arbitrary is opposed by none that separates the arms.
         for_the_claim = sign > 0 or setup.method.spec.two_sided
         assert (setup.measure(pushed).p_value < 1e-4) is for_the_claim

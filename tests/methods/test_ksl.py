@@ -1,8 +1,10 @@
 """Keyed soft labels: a planted mark is found at every access, its opposite never, and the arithmetic is exact."""
 
 import dataclasses
+import doctest
 import hashlib
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from forensics.methods.ksl import (
     CLEAN,
     GRID,
     METHOD,
+    MOST_FAMILIES,
     SPEC,
     along,
     cells,
@@ -23,6 +26,8 @@ from forensics.methods.ksl import (
     derive_order,
 )
 from forensics.records import AnswerKind, Answers, Pool, PoolItem
+from forensics.registration import POOL_SIZES
+from forensics.training.ksl import DEFAULT
 
 NAMES = ("a", "b", "c", "d", "e")
 PROBE = ProbeKey(hashlib.sha256(b"probe").digest())
@@ -147,6 +152,34 @@ def test_along_matches_the_plain_product(pool: Pool, parameters: dict) -> None:
     directions = derive_directions(PROBE, pool, parameters)
     centred = seen - np.stack([seen[truth == label].mean(axis=0) for label in range(5)])[truth]
     assert np.allclose(along(seen, truth, directions), centred @ directions.T)
+
+
+def test_every_figure_on_the_page_is_what_the_code_gives() -> None:
+    page = Path(__file__).parents[2] / "docs" / "ksl.md"
+    outcome = doctest.testfile(str(page), module_relative=False)
+    assert outcome.attempted >= 6
+    assert outcome.failed == 0
+    text = page.read_text(encoding="utf-8")
+    assert f"minimum effect of {SPEC.minimum_effect} by default" in text
+    assert f"| `--option families=` | {SPEC.options[0].default} | at most {MOST_FAMILIES};" in text
+    assert f"| `--pool-size` | {POOL_SIZES['ksl']} | at least {MOST_FAMILIES} + C |" in text
+    assert f"{DEFAULT.schedule.steps:,} steps of {DEFAULT.batch_size} images at 1e-3" in text
+    assert f"epsilon {DEFAULT.smoothing}, kappa {DEFAULT.sharpness}" in text
+
+
+def test_answers_that_never_vary_give_no_shift(pool: Pool, parameters: dict) -> None:
+    answers = _answers(pool, parameters, 1.0)
+    flat = dataclasses.replace(answers, values=np.tile(answers.values[:1], (answers.n, 1)))
+    measurement = _measure(pool, parameters, flat)
+    assert set(measurement.items) == {0.0}
+    assert (measurement.p_value, measurement.matched, measurement.effect.upper_99) == (1.0, 0, 1.0)
+    assert measurement.context["left open"] == 24
+
+
+def test_without_the_images_nothing_is_read(pool: Pool, parameters: dict) -> None:
+    empty = Pool(tuple(PoolItem(b"", "image/png", item.label) for item in pool.items))
+    with pytest.raises(UsageError, match="images of the pool are not there"):
+        coordinates(PROBE, empty, parameters)
 
 
 def test_unsuitable_pools_and_options_are_refused(pool: Pool) -> None:

@@ -67,6 +67,7 @@ def every_reason() -> Iterator[str]:
         verdict.ClaimDates(),
         verdict.ClaimDates(token=moment(9), release=moment(5), suspect=moment(5)),
         verdict.ClaimDates(token=moment(2), release=moment(2), suspect=moment(1)),
+        verdict.ClaimDates(token=moment(2), release=moment(9), suspect=moment(9), answers=moment(5)),
     ]
     good, bad = (0.5, 0.5), (1e-9, 0.79)
     for found, when in itertools.product(measured, dates):
@@ -85,10 +86,14 @@ def every_reason() -> Iterator[str]:
                 positive=(None, 0.5)[step % 2],
                 predecessor=(None, 1e-20)[step % 2],
             ).reasons
-    for references in ([], [good]):
+    for references, chosen in (
+        ([], rule()),
+        ([good], rule()),
+        ([], rule(alpha="1e-3", missing_allowed="0.25", references=ReferenceRule(minimum=1, margin="0.1"))),
+    ):
         yield from verdict.decide(
             measurement(),
-            rule(),
+            chosen,
             binding="timestamped",
             opened=True,
             dates=dates[0],

@@ -135,7 +135,7 @@ def test_a_summary_can_be_redacted_as_well(words: CaseFolder, signer: SimpleSign
     raw = opened(pdf.read_bytes())
     assert all(secret.encode() not in raw for secret in secrets(words))
     assert "REDACTED" in read_pages(pdf.read_bytes())[0]
-    assert check_pdf(pdf).ok
+    assert check_pdf(pdf).intact
 
 
 def test_a_secret_in_case_toml_is_refused_and_nothing_is_written(words: CaseFolder, tmp_path: Path) -> None:

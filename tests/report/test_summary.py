@@ -155,7 +155,7 @@ def test_a_signed_summary_checks_like_the_whole_report(signer: SimpleSigner, tmp
     result = write_report(tmp_path / "CASE", tmp_path / "summary.pdf", signer=signer, summary=True)
     assert result.pages == PAGES
     checked = check_pdf(tmp_path / "summary.pdf")
-    assert checked.ok, checked.reasons
+    assert checked.intact, checked.reasons
     root = PdfFileReader(BytesIO((tmp_path / "summary.pdf").read_bytes())).root
     assert root["/Names"]["/EmbeddedFiles"]["/Names"][1]["/EF"]["/F"].data == evidence.core
 

@@ -22,6 +22,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
 """Files of the methods that are made of several, or share them."""
 
 BORROWED: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "ksl": ("ofsw", ("normals", "column_of", "dot")),
     "ofsw_text": ("ofsw", ("bits", "normals", "binomial_tail", "dot", "orthonormal", "weights")),
 }
 """Functions of another method's file that a method uses as well."""
