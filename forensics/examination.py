@@ -12,7 +12,7 @@ from forensics.canonical import canonical_json, now, sha256, utc
 from forensics.codec import encode_answers
 from forensics.controls import control_records, open_controls
 from forensics.errors import CaseError, UsageError
-from forensics.evidence.afterwards import add_published, plan_published, recorded_answers
+from forensics.evidence.afterwards import add_published, plan_published
 from forensics.evidence.case import (
     TOKENS,
     TRANSCRIPT,
@@ -230,11 +230,11 @@ def open_case(key: UnlockedKey, case: Path, *, actor: str = "owner") -> CaseFold
     measurement = measure_answers(
         key.claim, key.pool(share), *key.secrets(share), evidence.answers, evidence.references
     )
-    afterwards = recorded_answers(evidence.score)
-    if afterwards is not None:
-        answers = read_answers(afterwards)
-        measurement = add_published(measurement, key.claim, key.secrets(share)[1], key.pool(share), answers)
-    score_record = evidence.score.model_copy(update={"measurement": encode_measurement(measurement, disclose=True)})
+    disclosed = encode_measurement(measurement, disclose=True)
+    added = {name: getattr(disclosed, name) for name in ("items", "target", "projection")}
+    # What was scored stays as it is, to the last digit: another machine may round otherwise.
+    recorded = evidence.score.measurement.model_copy(update=added)
+    score_record = evidence.score.model_copy(update={"measurement": recorded})
     opened = evidence.revised(share=OpenedShare.model_validate(key.opening(share)), score=score_record)
     files = {**loaded.files(), **opened_files(share, key.pool(share))}
     moment = now()

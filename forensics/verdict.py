@@ -177,7 +177,7 @@ def _outcome(gates: Mapping[str, _Gate], *, enough: bool, bound: bool, excluded:
 def _commitment(opened: bool | None, dates: ClaimDates) -> _Gate:
     """G1: the commitment opens, and token < release < suspect is not contradicted by the dates.
 
-    Whoever examines states the suspect's date, so the answers are compared with as well: nothing comes after them.
+    Somebody states the suspect's date, so the answers are compared with as well: nothing comes after them.
     """
     named = ((_TOKEN, dates.token), (_RELEASE, dates.release), (_SUSPECT, dates.suspect))
     wrong, notes = [], [f"{name} is unknown" for name, period in named if period is None]
@@ -191,7 +191,7 @@ def _commitment(opened: bool | None, dates: ClaimDates) -> _Gate:
                 notes.append(f"the dates do not show whether {earlier} lies before {later}")
     for name, before in named if dates.answers is not None else ():
         if before is not None and dates.answers is not None and _second(before[0]) > _second(dates.answers[1]):
-            (notes if name == _SUSPECT else wrong).append(f"{name} lies after {_ANSWERS}")
+            wrong.append(f"{name} lies after {_ANSWERS}")
     unopened = ["the key does not open the commitment"] if opened is False else []
     if unopened or wrong:
         return _Gate(False, (*unopened, *wrong), tuple(notes))

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from forensics.canonical import canonical_json, now, parse_json
+from forensics.canonical import canonical_json, parse_json
 from forensics.checkpoints import load_classifier, save_classifier
 from forensics.errors import CaseError, KeyFolderError, UsageError
-from forensics.evidence.case import CaseFolder, compose_case, replace_case
+from forensics.evidence.case import CaseFolder, replace_case
 from forensics.evidence.check import check_case
 from forensics.evidence.kit import read_kit
 from forensics.evidence.provenance import PROVENANCE, Origin, read_provenance
@@ -29,6 +29,7 @@ from forensics.records import Answers, Probe
 from forensics.suspects import open_suspect
 from forensics.training.classifier import small_resnet, train
 from forensics.training.loop import Schedule
+from tests.forgery import retold
 from tests.line import PASSPHRASE, Line, small_digits
 
 pytestmark = pytest.mark.slow
@@ -179,7 +180,7 @@ def test_the_owners_two_controls_and_documented_references_run_the_third_gate(
     opened = CaseFolder.load(tmp_path / "case")
     again = opened.evidence.score.model_copy(update={"controls": [*record.controls, controls["reference"]]})
     copied = opened.evidence.revised(score=again)
-    replace_case(tmp_path / "case", compose_case(copied, opened.files(), actor="x", action="score", moment=now()))
+    replace_case(tmp_path / "case", retold(copied, opened.files()))
     problems = check_case(tmp_path / "case").problems
     assert any("recorded twice" in problem for problem in problems), problems
 
@@ -286,10 +287,7 @@ def test_answers_of_named_models_are_fixed_before_scoring(line: Line, unlocked, 
     values = [[repr(-float(cell)) for cell in row] for row in record.answers.values]
     forged = record.model_copy(update={"answers": record.answers.model_copy(update={"values": values})})
     evidence = opened.evidence.revised(references=[forged])
-    replace_case(
-        tmp_path / "case",
-        compose_case(evidence, opened.files(), actor="forger", action="open", moment=now()),
-    )
+    replace_case(tmp_path / "case", retold(evidence, opened.files()))
     assert not check_case(tmp_path / "case").ok
     again = repeat(tmp_path / "case", None, [open_suspect(str(line.unmarked))])
     assert again["disagreements"] > 100

@@ -100,22 +100,26 @@ def _costs(rows: Sequence[Row]) -> str:
 
 
 def _tried(rows: Sequence[Row]) -> str:
+    """Returns a line for every setting and attack, with the worst p-value over keys at each access."""
     if not rows:
         return ""
+    seen = [access for access in ACCESS if any(row.get("access") == access for row in rows)]
     lines = [
-        "| method | setting | keys | clean: cosine | with one trigger word | probe loss, points | attack | seen as | "
-        "p by key |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| method | setting | keys | clean: cosine | with one trigger word | probe loss, points | attack | worst p: "
+        + " | ".join(NAMES[access] for access in seen)
+        + " |",
+        "|---|---|---|---|---|---|---|" + "---|" * len(seen),
     ]
     for (method, setting), found in _groups(rows, "method", "setting"):
         costs = [row for row in found if "clean cosine" in row]
-        head = f"| {method} | {setting} | {len({row['key'] for row in found})} | " + " | ".join(
-            _mean(row[name] for row in costs)
+        keys = ", ".join(str(key) for key in sorted({row["key"] for row in found}))
+        head = f"| {method} | {setting} | {keys} | " + " | ".join(
+            _mean(row.get(name) for row in costs)
             for name in ("clean cosine", "one trigger word cosine", "probe loss, points")
         )
-        for (attack, access), read in _groups([row for row in found if "p_value" in row], "attack", "access"):
-            values = ", ".join(f"{row['p_value']:.1e}" for row in read)
-            lines.append(f"{head} | {attack} | {NAMES[access]} | {values} |")
+        for (attack,), read in _groups([row for row in found if "p_value" in row], "attack"):
+            worst = [max((row["p_value"] for row in read if row["access"] == access), default=None) for access in seen]
+            lines.append(f"{head} | {attack} | " + " | ".join("-" if p is None else f"{p:.1e}" for p in worst) + " |")
     return "\n".join(lines)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from forensics.canonical import canonical_json, sha256, through_decimals
+from forensics.canonical import canonical_json, now, sha256, through_decimals, utc
 from forensics.evidence.provenance import Origin
 from forensics.evidence.schema import Dated
 from forensics.evidence.seal import seal_case
@@ -142,7 +142,7 @@ def line(tmp_path_factory: pytest.TempPathFactory, digits_pool: Pool, authority:
         states["acquired"],
         named=[clean],
         authority=authority,
-        suspect_date=Dated(value="2100-01-01", source="first seen on the respondent's site"),
+        suspect_date=Dated(value=utc(now()), source="first seen on the respondent's site"),
     )
     shutil.copytree(states["acquired"], states["scored"])
     other = f"replay:{root / 'independent'}"

@@ -35,7 +35,7 @@ def test_a_kit_comes_back_as_the_plan_that_was_written(line: Line, kit_folder: P
     assert kit == made
     assert kit.plan.digest == made.plan.digest
     assert kit.tokens == line.key.folder.tokens
-    assert len(list((kit_folder / "probes").iterdir())) == 48
+    assert len(list((kit_folder / "probes").iterdir())) == 96
 
 
 def test_all_kinds_of_probes_survive(line: Line, tmp_path: Path) -> None:
