@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pytest
 
-from forensics.canonical import sha256
+from forensics.canonical import now, sha256
 from forensics.cli.results import print_result
 from forensics.evidence.case import CaseFolder, replace_case
 from forensics.evidence.chain import GENESIS, encode_line, head, verify_chain
@@ -36,6 +36,8 @@ from tests.suspects.test_textclassifier import write_text_classifier
 from tests.test_phrasepools import corpus
 
 pytestmark = pytest.mark.slow
+
+TODAY = now().date().isoformat()
 
 N, CARRIERS, ASKED = 30, 6, 3
 PROBES, PUT = CARRIERS * (1 + N), CARRIERS + ASKED * N
@@ -169,7 +171,14 @@ def scored(story: Story) -> Scored:
 
 
 def examine(story: Story, suspect: object, case: Path) -> dict[str, Any]:
-    stamped = ("--demonstration", story.root / "authority", "--suspect-date", "2099-01-01", "--date-source", "a test")
+    stamped = (
+        "--demonstration",
+        story.root / "authority",
+        "--suspect-date",
+        now().date().isoformat(),
+        "--date-source",
+        "a test",
+    )
     # The story opens its only share again and again.
     asked = ("--share", 0, "--spent", "--case", case)
     return dict(json.loads(run("examine", story.root / "KEY", suspect, *asked, *stamped, "--json")))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from forensics.canonical import canonical_json
+from forensics.canonical import canonical_json, now
 from forensics.checkpoints import save_classifier
 from forensics.cli.results import print_result
 from forensics.errors import CaseError
@@ -78,7 +78,7 @@ def marked(story: Story) -> dict[str, Any]:
 
 def examine(story: Story, suspect: str, *more: object) -> dict[str, Any]:
     asked = ("--share", 0, "--spent", "--case", story.case(suspect), "--reference", story.root / "other", *more)
-    dates = ("--suspect-date", "2099-01-01", "--date-source", "a test")
+    dates = ("--suspect-date", now().date().isoformat(), "--date-source", "a test")
     return dict(
         json.loads(run("examine", story.root / "KEY", story.root / suspect, *asked, *dates, *story.stamped, "--json"))
     )

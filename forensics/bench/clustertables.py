@@ -17,7 +17,7 @@ def table(rows: Sequence[Row]) -> str:
     parts = (
         ("What is left of the mark", _survival(read)),
         ("What a mark costs", _costs([row for row in rows if row.get("part") == "cost"])),
-        ("Settings tried on development keys", _tried([row for row in rows if row.get("part") == "tried"])),
+        ("Settings tried", _tried([row for row in rows if row.get("part") == "tried"])),
         ("Smaller pools", _pools([row for row in rows if row.get("part") == "pool"], read)),
         ("What else fires", _pairs([row for row in rows if row.get("part") == "pairs"])),
         ("Linear probes before marking", _probes([row for row in rows if row.get("part") == "probe"])),

@@ -7,7 +7,7 @@ import click
 from forensics.bench import BENCHES
 from forensics.cli.common import bar, folder, print_json
 
-_NAMES = "\b\nNAME is one of\n" + "\n".join(f"  {name:<12}{summary}" for name, summary in BENCHES.items())
+_NAMES = "\b\nNAME is one of\n" + "\n".join(f"  {name:<16}{summary}" for name, summary in BENCHES.items())
 
 
 @click.command(epilog=_NAMES)

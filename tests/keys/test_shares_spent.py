@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from forensics import examination
-from forensics.canonical import canonical_json, sha256
+from forensics.canonical import canonical_json, now, sha256
 from forensics.cli import root as command_line
 from forensics.errors import CaseError, KeyFolderError, StorageError
 from forensics.evidence.case import CLAIM, CaseFolder
@@ -29,6 +29,8 @@ from tests.keys.conftest import MOMENT
 from tests.line import PASSPHRASE, Line
 
 pytestmark = pytest.mark.slow
+
+TODAY = now().date().isoformat()
 
 HEADS = ["ab" * 32, "cd" * 32, "ef" * 32]
 
@@ -169,7 +171,14 @@ def story(line: Line, tmp_path_factory: pytest.TempPathFactory) -> Story:
     assert min(matched for matched, _ in done.read_back) >= 28
     cases = (place / "first", place / "second")
     for case in cases:
-        stamped = ("--demonstration", line.authority_folder, "--suspect-date", "2099-01-01", "--date-source", "a test")
+        stamped = (
+            "--demonstration",
+            line.authority_folder,
+            "--suspect-date",
+            now().date().isoformat(),
+            "--date-source",
+            "a test",
+        )
         found = run("examine", place / "key", place / "marked", "--case", case, *stamped, "--json")
         assert found["verdict"] == "SUPPORTED"
         assert run("case", "open", case, place / "key", "--json")["share"] == cases.index(case)

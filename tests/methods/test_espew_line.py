@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from forensics.canonical import canonical_json, parse_json
+from forensics.canonical import canonical_json, now, parse_json
 from forensics.errors import CaseError, KeyFolderError, UsageError
 from forensics.evidence.case import CaseFolder
 from forensics.evidence.check import check_case
@@ -57,7 +57,7 @@ def marked_service(key: UnlockedKey, name: str = "marked", **options) -> FakeSer
 @pytest.fixture(scope="module")
 def opened(key: UnlockedKey, tmp_path_factory: pytest.TempPathFactory) -> Path:
     case = tmp_path_factory.mktemp("case") / "CASE"
-    date = Dated(value="2099-01-01", source="test")
+    date = Dated(value=now().date().isoformat(), source="test")
     acquire(make_kit(key), marked_service(key), case, suspect_date=date)
     score(key, case)
     assert verify_figures(key.claim, CaseFolder.load(case).evidence) == []

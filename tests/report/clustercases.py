@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from forensics.canonical import now
 from forensics.evidence.case import CaseFolder
 from forensics.evidence.schema import Dated
 from forensics.examination import acquire, make_kit, open_case, score
@@ -114,7 +115,7 @@ def examined(
         make_kit(key),
         suspect,
         folder,
-        suspect_date=Dated(value="2099-03-18", source="first upload according to the hub, Exhibit K 7"),
+        suspect_date=Dated(value=now().date().isoformat(), source="first upload according to the hub, Exhibit K 7"),
         authority=authority,
     )
     if scored:
