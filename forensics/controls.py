@@ -67,6 +67,19 @@ def open_controls(
     return [Control(role, model, origin_of(stated, name, model.identity)) for role, name, model in opened]
 
 
+def require_controls(key: UnlockedKey, controls: Sequence[Control], suspect: str) -> None:
+    """Refuses controls that are not what they are said to be, before anything is asked.
+
+    Args:
+        suspect: its digest.
+
+    Raises:
+        UsageError: so it is.
+    """
+    _require_owners(key, controls)
+    _require_independent(key, controls, suspect)
+
+
 def control_records(
     key: UnlockedKey,
     share: int,
@@ -87,8 +100,7 @@ def control_records(
             it is said to be, or a control that must not respond does not answer.
     """
     claim, asset, named = key.folder.claim, asset_record(key.folder), evidence.references
-    _require_owners(key, controls)
-    _require_independent(key, controls, evidence.suspect.digest)
+    require_controls(key, controls, evidence.suspect.digest)
     records: list[ControlRecord] = []
     for control in controls:
         source = PROVENANCE[control.role]

@@ -10,7 +10,7 @@ import numpy as np
 from forensics.acquisition import ask, ask_plan
 from forensics.canonical import canonical_json, now, sha256, utc
 from forensics.codec import encode_answers
-from forensics.controls import control_records, open_controls
+from forensics.controls import control_records, open_controls, require_controls
 from forensics.errors import CaseError, UsageError
 from forensics.evidence.afterwards import add_published, plan_published
 from forensics.evidence.case import (
@@ -276,6 +276,8 @@ def examine(
                 "Add --tsa URL, or leave --published out.",
             )
     if not _awaits_score(case, suspect):
+        # A control that is named wrongly shall not cost the questions to the suspect.
+        require_controls(key, open_controls(references, positive, predecessor, provenance), suspect.identity.digest)
         if not acquisition.get("named"):
             acquisition["named"] = [open_suspect(place) for place in key.folder.paths.values() if Path(place).exists()]
         acquire(make_kit(key, share), suspect, case, actor=actor, progress=progress, **acquisition)

@@ -8,9 +8,6 @@ from forensics.keys.claim import Claim, ReferenceRule, Rule, counts_both_tails
 from forensics.methods.protocol import MethodSpec, Parameters, load_method
 from forensics.verdict import USUAL_ALPHA, USUAL_GRINDING, USUAL_MISSING, USUAL_REFERENCES
 
-_MOST_FAMILIES = 1024
-"""Families up to which is looked for a number that suffices."""
-
 DEFAULTS: Mapping[str, str] = {"alpha": USUAL_ALPHA, "missing_allowed": USUAL_MISSING, "margin": "0.1"}
 
 
@@ -132,19 +129,16 @@ def power_of(claim: Claim, effect: float | None = None, alpha: float | None = No
     raise UsageError(f"The power of a test of '{test}' is not known.", "Plan it with forensics.statistics.")
 
 
-def families_needed(claim: Claim, effect: float, alpha: float, power: float) -> int:
+def families_needed(claim: Claim, effect: float, alpha: float, power: float) -> int | None:
     """Returns the fewest families with which a suspect of that effect reaches p <= alpha with at least this power.
 
-    Raises:
-        ValueError: as many as the method can have do not suffice.
+    None where as many as images of the claim's grid can have do not suffice.
     """
     from forensics.statistics import power_ranks
 
-    classes = int(claim.parameters["classes"])
-    for families in range(1, _MOST_FAMILIES + 1):
-        if power_ranks(families, classes, effect, alpha) >= power:
-            return families
-    raise ValueError(f"invalid effect: {effect!r} needs more than {_MOST_FAMILIES} families")
+    classes, most = int(claim.parameters["classes"]), int(claim.parameters["grid"]) ** 2
+    counts = range(1, most + 1)
+    return next((count for count in counts if power_ranks(count, classes, effect, alpha) >= power), None)
 
 
 def _between(text: str, low: float, high: float) -> bool:

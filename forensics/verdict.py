@@ -189,9 +189,9 @@ def _commitment(opened: bool | None, dates: ClaimDates) -> _Gate:
                 wrong.append(f"{earlier} lies after {later}")
             elif _second(before[1]) >= _second(after[0]):
                 notes.append(f"the dates do not show whether {earlier} lies before {later}")
-    for name, before in named if dates.answers is not None else ():
-        if before is not None and dates.answers is not None and _second(before[0]) > _second(dates.answers[1]):
-            wrong.append(f"{name} lies after {_ANSWERS}")
+    if dates.answers is not None:
+        last = _second(dates.answers[1])
+        wrong += [f"{name} lies after {_ANSWERS}" for name, period in named if period and _second(period[0]) > last]
     unopened = ["the key does not open the commitment"] if opened is False else []
     if unopened or wrong:
         return _Gate(False, (*unopened, *wrong), tuple(notes))

@@ -15,7 +15,7 @@ import pytest
 
 from forensics.canonical import canonical_json, now, parse_json
 from forensics.checkpoints import load_classifier, save_classifier
-from forensics.errors import CaseError, KeyFolderError, UsageError
+from forensics.errors import CaseError, KeyFolderError, ModelError, UsageError
 from forensics.evidence.case import CaseFolder, replace_case
 from forensics.evidence.check import check_case
 from forensics.evidence.kit import read_kit
@@ -206,12 +206,21 @@ def test_a_predecessor_that_responds_stops_support(line: Line, unlocked, tmp_pat
 
 def test_controls_must_be_what_they_are_said_to_be(line: Line, unlocked, independent, tmp_path: Path) -> None:
     suspect, origin = open_suspect(str(line.marked)), Origin(source="a", date=date(2026, 1, 1), vouched_by="b")
-    with pytest.raises(UsageError, match="predecessor is not the unmarked model"):
-        examine(unlocked, suspect, tmp_path / "case", predecessor=str(line.marked))
+    for named, error, words in (
+        (line.marked, UsageError, "predecessor is not the unmarked model"),
+        (line.marked / "config.json", ModelError, "a file, not a model folder"),
+    ):
+        with pytest.raises(error, match=words):
+            examine(unlocked, suspect, tmp_path / "case", predecessor=str(named))
+    assert list(tmp_path.iterdir()) == []
+    acquire(make_kit(unlocked), suspect, tmp_path / "case", named=[open_suspect(str(line.unmarked))])
     with pytest.raises(UsageError, match="was named twice"):
         score(unlocked, tmp_path / "case", references=[str(independent), str(independent)])
     with pytest.raises(UsageError, match="not given as a control"):
         score(unlocked, tmp_path / "case", references=[str(independent)], provenance={"elsewhere": origin})
+    later = {str(independent): origin.model_copy(update={"date": date(2999, 12, 31)})}
+    with pytest.raises(UsageError, match="lies in the future"):
+        score(unlocked, tmp_path / "case", references=[str(independent)], provenance=later)
     wrong = {str(independent): origin.model_copy(update={"digest": "0" * 64})}
     with pytest.raises(UsageError, match="not the one whose provenance"):
         score(unlocked, tmp_path / "case", references=[str(independent)], provenance=wrong)

@@ -63,8 +63,10 @@ def _text_cells(quick: bool) -> list[Cell]:
         cells += [Cell(f"tmrw-{key}-pairs", textclusters.pairs_cell, {"key": key, "quick": quick}) for key in keys]
         cells += [Cell(f"tmrw-{key}-naturalness", naturalness_cell, {"key": key, "quick": quick}) for key in keys]
     migrations, attacks = textclusters.MIGRATIONS, textclusters.ATTACKS
-    cells += _against("tmrw", "migration", textclusters.migration_cell, migrations, textclusters.TARGETS, {}, quick)
-    cells += _against("tmrw", "attack", textclusters.attack_cell, attacks, textclusters.TARGETS, {}, quick)
+    cells += _against(
+        "tmrw", "migration", textclusters.migration_cell, migrations, KEYS, textclusters.TARGETS, {}, quick
+    )
+    cells += _against("tmrw", "attack", textclusters.attack_cell, attacks, KEYS, textclusters.TARGETS, {}, quick)
     for encoder in ENCODERS[: 1 if quick else None]:
         cells += [
             Cell(f"tmrw-size-{encoder}-{pool:02d}", size_cell, {"encoder": encoder, "pool": pool, "quick": quick})
@@ -82,17 +84,20 @@ def _text_cells(quick: bool) -> list[Cell]:
 def _image_cells(quick: bool) -> list[Cell]:
     cells: list[Cell] = []
     migrations, attacks, targets = imageclusters.MIGRATIONS, imageclusters.ATTACKS, imageclusters.TARGETS
+    image_keys = imageclusters.KEYS
     for base in ("simclr",) if quick else ("simclr", "byol"):
         begin, fixed = f"wpe-{base}", {"base": base}
         cells.append(Cell(f"{begin}-probe", imageclusters.probe_cell, {**fixed, "quick": quick}))
-        for key in (*imageclusters.KEYS[: 1 if quick else None if base == "simclr" else FEWER], None):
+        for key in (*image_keys[: 1 if quick else None if base == "simclr" else FEWER], None):
             label = "innocent" if key is None else str(key)
             cells.append(Cell(f"{begin}-{label}-mark", imageclusters.mark_cell, {"key": key, **fixed, "quick": quick}))
         if base == "simclr":
-            cells += _against(begin, "migration", imageclusters.migration_cell, migrations, targets, fixed, quick)
-            cells += _against(begin, "attack", imageclusters.attack_cell, attacks, targets, fixed, quick)
+            cells += _against(
+                begin, "migration", imageclusters.migration_cell, migrations, image_keys, targets, fixed, quick
+            )
+            cells += _against(begin, "attack", imageclusters.attack_cell, attacks, image_keys, targets, fixed, quick)
         else:
-            cells += _against(begin, "migration", imageclusters.migration_cell, targets, (), fixed, quick)
+            cells += _against(begin, "migration", imageclusters.migration_cell, targets, image_keys, (), fixed, quick)
     if quick:
         return cells
     return cells + [
@@ -107,6 +112,7 @@ def _against(
     kind: str,
     cell: Callable[..., list[Row]],
     names: Iterable[str],
+    keys: Sequence[int],
     targets: Collection[str],
     fixed: dict[str, Any],
     quick: bool,
@@ -114,12 +120,12 @@ def _against(
     """Returns a cell for every key, and one for the innocent encoder with all keys, under each name.
 
     Args:
+        keys: those of the tables.
         targets: names that are run with all keys; the others with fewer.
     """
     cells = []
     for name in list(names)[: 1 if quick else None]:
         plain = re.sub("[,:']", "", name).replace("%", "percent").replace(" ", "-")
-        keys = imageclusters.KEYS if "base" in fixed else KEYS
         for key in (*keys[: 1 if quick else None if name in targets else FEWER], None):
             label = "innocent" if key is None else str(key)
             arguments = {"key": key, **fixed, kind: name, "quick": quick}

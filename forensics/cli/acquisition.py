@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from forensics.canonical import now
 from forensics.cli.authorities import open_authority
 from forensics.cli.common import print_json
 from forensics.errors import UsageError
@@ -28,15 +29,18 @@ def settings(choices: dict[str, Any]) -> dict[str, Any]:
     """Returns the keyword arguments of `examination.acquire`.
 
     Raises:
-        UsageError: a date without a source, or no date.
+        UsageError: a date without a source or in the future, or no date.
     """
     date, source = choices["suspect_date"], choices["date_source"]
     if date and not source:
         raise UsageError(
             "A date without a source is worth little.", "Add --date-source, such as 'model card on the hub'."
         )
-    if date:
-        parse_moment(date)
+    if date and parse_moment(date)[0] > now():
+        raise UsageError(
+            f"The date {date} lies in the future, so the suspect cannot have been seen then.",
+            "Give the day of the earliest evidence of the suspect.",
+        )
     return {
         "actor": choices["actor"],
         "suspect_date": Dated(value=date, source=source) if date else NOT_STATED,

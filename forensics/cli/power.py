@@ -38,7 +38,7 @@ def power(key: object, effect: float | None, wanted: float, as_json: bool) -> No
         raise UsageError(f"The claim's minimum effect of {size} cannot be planned for.", "Give --effect, above 0.5.")
     alpha = min(float(rule.alpha), 1e-3 / (2.0**rule.grinding * rule.examinations))
     reached = power_of(claim, size, alpha)
-    facts = {"n": rule.n, "alpha": alpha, "effect": size, "power": reached}
+    facts: dict[str, float | None] = {"n": rule.n, "alpha": alpha, "effect": size, "power": reached}
     try:
         if spec.test == "subset":
             chosen = drawn(claim.parameters)
@@ -64,7 +64,10 @@ def power(key: object, effect: float | None, wanted: float, as_json: bool) -> No
             f"{rule.n} families reach p <= {alpha:.1e} with a probability of about {reached:.3f} if the drawn class "
             f"exceeds a share of {size:.2f} of the others."
         )
-        click.echo(f"A probability of {wanted:.2f} takes about {facts['needed']} families.")
+        if facts["needed"] is None:
+            click.echo(f"No number of families that a key can have gives a probability of {wanted:.2f}.")
+        else:
+            click.echo(f"A probability of {wanted:.2f} takes about {facts['needed']} families.")
     else:
         click.echo(
             f"{rule.n} units reach p <= {alpha:.1e} with probability {reached:.3f} if a share of {size:.2f} matches."

@@ -9,9 +9,8 @@ from typing import Any
 from forensics.attacks.migration import Settings, migrate
 from forensics.attacks.stolen import StolenEncoder
 from forensics.attacks.tasks import Task
-from forensics.demo.stage import PASSPHRASE, Examined, Stage
+from forensics.demo.stage import Examined, Stage
 from forensics.records import Pool
-from forensics.registration import embed_key
 
 SUSPECTS = {
     "marked": "the owner's marked encoder itself",
@@ -63,18 +62,8 @@ def tell_clusters(stage: Stage, plot: Plot, pools: Callable[[], Sequence[Pool]])
         plot.method, SUSPECTS, options=plot.options, pool=() if stage.key.exists() else pools(), references={}
     )
     say("The owner embeds the key by training.")
-    if not model("marked").exists():
-        done = embed_key(
-            stage.key,
-            model("unmarked"),
-            plot.data,
-            model("marked"),
-            passphrase=PASSPHRASE,
-            authority=stage.authority,
-            min_cosine=plot.min_cosine,
-            steps=plot.steps,
-            progress=stage.progress,
-        )
+    done = stage.mark(plot.data, min_cosine=plot.min_cosine, steps=plot.steps)
+    if done is not None:
         say(f"{done.matched} of {done.of} units read back; {done.sentence}.")
     classes = len(plot.task.names)
     say(f"A thief trains the marked encoder for a task of {classes} classes; somebody honest, the unmarked one.")

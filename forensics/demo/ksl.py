@@ -1,6 +1,5 @@
 """Keyed soft labels on scikit-learn's handwritten digits: a student of the marked model's answers, and of another's."""
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -9,11 +8,10 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from forensics.bench.data import load_digits
-from forensics.checkpoints import Classifier, load_classifier, save_classifier
-from forensics.demo.stage import PASSPHRASE, Examined, Stage
+from forensics.checkpoints import Classifier, load_classifier
+from forensics.demo.stage import Examined, Stage
 from forensics.methods.ksl import CLEAN
 from forensics.progress import Progress
-from forensics.registration import embed_key
 from forensics.suspects import open_suspect
 from forensics.suspects.remembered import RememberedSuspect
 from forensics.training.classifier import small_resnet, train
@@ -54,13 +52,10 @@ def tell_digits(
     """
     say, progress, model = stage.say, stage.progress, stage.model
     schedule = Schedule(steps, learning_rate=2e-3)
-    rest, test = digits.split(0.2, np.random.default_rng(1))
-    owner, thief = rest.split(0.4, np.random.default_rng(2))
-    counts = [len(part.labels) for part in (owner, thief, test)]
-    say("Data: {} digits of the owner, {} of a thief, {} for testing.".format(*counts))
+    owner, thief = stage.share_out(digits)
     stage.once(stage.out / "data" / "owner", partial(save_images, owner))
     say("The owner trains a model.")
-    _model(stage, "unmarked", lambda: _trained(owner, 1, schedule, progress))
+    stage.classifier("unmarked", lambda: _trained(owner, 1, schedule, progress))
     say(f"The owner makes a key of {families} families; a local demonstration authority timestamps the claim.")
     stage.make_key(
         "ksl",
@@ -72,23 +67,11 @@ def tell_digits(
         references={CLEAN: model("unmarked")},
     )
     say("The owner trains the model anew, with soft labels that the key directs.")
-    if not model("marked").exists():
-        embed_key(
-            stage.key,
-            model("unmarked"),
-            load_images(stage.out / "data" / "owner"),
-            model("marked"),
-            passphrase=PASSPHRASE,
-            authority=stage.authority,
-            max_accuracy_drop=drop,
-            steps=steps,
-            fresh=True,
-            progress=progress,
-        )
+    stage.mark(load_images(stage.out / "data" / "owner"), max_accuracy_drop=drop, steps=steps, fresh=True)
     say("A thief puts his own images to the marked model and trains a new one on its answers; others are honest.")
     for seed, (name, teacher) in enumerate({"stolen": "marked", "honest": "unmarked"}.items(), start=3):
-        _model(stage, name, partial(_student, model(teacher), thief, seed, schedule, progress))
-    _model(stage, "reference", lambda: _trained(thief, 5, schedule, progress))
+        stage.classifier(name, partial(_student, model(teacher), thief, seed, schedule, progress))
+    stage.classifier("reference", lambda: _trained(thief, 5, schedule, progress))
     say("An examiner shows the same images to each of the three models; all is scored, opened, sealed, reported.")
     clean = RememberedSuspect(open_suspect(str(model("unmarked"))))
     return stage.examine(SUSPECTS, "handwritten digits", [clean], REFERENCES)
@@ -113,8 +96,3 @@ def _student(teacher: Path, data: ImageData, seed: int, schedule: Schedule, prog
     optimise(student.model, step, schedule, label="Imitating", progress=progress)
     student.model.eval()
     return student
-
-
-def _model(stage: Stage, name: str, build: Callable[[], Classifier]) -> None:
-    card = f"# {name}\n\nMade by `forensics demo`.\n"
-    stage.once(stage.model(name), lambda fresh: save_classifier(build(), fresh, card))

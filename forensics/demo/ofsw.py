@@ -1,20 +1,16 @@
 """OFSW on scikit-learn's handwritten digits: four suspects, copied, compressed and independent."""
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from forensics.attacks import run_attack
 from forensics.bench.data import load_digits
 from forensics.bench.models import BASE
-from forensics.checkpoints import Classifier, load_classifier, save_classifier
-from forensics.demo.stage import PASSPHRASE, Examined, Stage
+from forensics.checkpoints import Classifier, load_classifier
+from forensics.demo.stage import Examined, Stage
 from forensics.methods.ofsw import CLEAN
 from forensics.progress import Progress
-from forensics.registration import embed_key
 from forensics.suspects import open_suspect
 from forensics.suspects.remembered import RememberedSuspect
 from forensics.training.classifier import small_resnet, train
@@ -37,35 +33,23 @@ REFERENCES = {
 def tell(stage: Stage) -> list[Examined]:
     """Runs what is not there yet and returns the suspects in the order of the story."""
     say, progress, model = stage.say, stage.progress, stage.model
-    rest, test = load_digits().split(0.2, np.random.default_rng(1))
-    owner, thief = rest.split(0.4, np.random.default_rng(2))
-    counts = [len(part.labels) for part in (owner, thief, test)]
-    say("Data: {} digits of the owner, {} of a thief, {} for testing.".format(*counts))
+    owner, thief = stage.share_out(load_digits())
     for name, part in (("owner", owner), ("thief", thief)):
         stage.once(stage.out / "data" / name, partial(save_images, part))
     say("The owner trains a model.")
-    _model(stage, "unmarked", lambda: _trained(owner, 1, progress))
+    stage.classifier("unmarked", lambda: _trained(owner, 1, progress))
     say("The owner makes a key of 64 bits; a local demonstration authority timestamps the claim.")
     stage.make_key(
         "ofsw", SUSPECTS, least=1, options={"bits": 64, "banks": 8}, pool=owner, references={CLEAN: model("unmarked")}
     )
     say("The owner embeds the key by training.")
-    if not model("marked").exists():
-        embed_key(
-            stage.key,
-            model("unmarked"),
-            load_images(stage.out / "data" / "owner"),
-            model("marked"),
-            passphrase=PASSPHRASE,
-            authority=stage.authority,
-            progress=progress,
-        )
+    stage.mark(load_images(stage.out / "data" / "owner"))
     say("Others take the model, or train one of their own.")
-    _model(stage, "fine-tuned", lambda: _attacked(model("marked"), thief, (("finetune", {}),), progress))
+    stage.classifier("fine-tuned", lambda: _attacked(model("marked"), thief, (("finetune", {}),), progress))
     compression = (("prune", {"share": 0.3}), ("quantise", {"bits": 8.0}))
-    _model(stage, "compressed", lambda: _attacked(model("marked"), None, compression, progress))
+    stage.classifier("compressed", lambda: _attacked(model("marked"), None, compression, progress))
     for seed, name in enumerate(REFERENCES, start=3):
-        _model(stage, name, partial(_trained, thief, seed, progress))
+        stage.classifier(name, partial(_trained, thief, seed, progress))
     say("An examiner asks each of the four models the same probes; the answers are scored, opened, sealed, reported.")
     clean = RememberedSuspect(open_suspect(str(model("unmarked"))))
     return stage.examine(SUSPECTS, "handwritten digits", [clean], REFERENCES)
@@ -84,8 +68,3 @@ def _attacked(
     for attack, settings in steps:
         run_attack(attack, classifier, data, settings, progress)
     return classifier
-
-
-def _model(stage: Stage, name: str, build: Callable[[], Classifier]) -> None:
-    card = f"# {name}\n\nMade by `forensics demo`.\n"
-    stage.once(stage.model(name), lambda fresh: save_classifier(build(), fresh, card))

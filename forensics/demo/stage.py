@@ -7,6 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from forensics.canonical import now, utc
 from forensics.errors import UsageError
 from forensics.evidence.case import EXHIBITS, CaseFolder, add_exhibit
@@ -19,12 +21,16 @@ from forensics.examination import examine, open_case
 from forensics.keys.demonstration import DemonstrationAuthority
 from forensics.keys.folder import KeyFolder, UnlockedKey
 from forensics.progress import Progress
-from forensics.registration import new_key
+from forensics.registration import embed_key, new_key
 from forensics.report import write_report
 from forensics.suspects import Suspect, open_suspect
 
 if TYPE_CHECKING:
     from pyhanko.sign import SimpleSigner
+
+    from forensics.checkpoints import Classifier
+    from forensics.training.data import ImageData
+    from forensics.training.embed import Data, Embedded
 
 PASSPHRASE = "demonstration"  # noqa: S105 - the key of a demonstration protects nothing
 ACTOR = "forensics demo"
@@ -114,6 +120,40 @@ class Stage:
             rule={"examinations": len(suspects), "references": least},
             **choices,
         )
+
+    def mark(self, data: "Data", **choices: Any) -> "Embedded | None":
+        """Embeds the key into the model called `unmarked`, which gives the one called `marked`; None if that is there.
+
+        Args:
+            choices: for `registration.embed_key`.
+        """
+        if self.model("marked").exists():
+            return None
+        return embed_key(
+            self.key,
+            self.model("unmarked"),
+            data,
+            self.model("marked"),
+            passphrase=PASSPHRASE,
+            authority=self.authority,
+            progress=self.progress,
+            **choices,
+        )
+
+    def classifier(self, name: str, build: "Callable[[], Classifier]") -> None:
+        """Makes an image classifier of the story where it is not there."""
+        from forensics.checkpoints import save_classifier
+
+        card = f"# {name}\n\nMade by `forensics demo`.\n"
+        self.once(self.model(name), lambda fresh: save_classifier(build(), fresh, card))
+
+    def share_out(self, images: "ImageData") -> "tuple[ImageData, ImageData]":
+        """Gives the owner and a thief images of their own, and says how many; a fifth stays for testing."""
+        rest, test = images.split(0.2, np.random.default_rng(1))
+        owner, thief = rest.split(0.4, np.random.default_rng(2))
+        counts = [len(part.labels) for part in (owner, thief, test)]
+        self.say("Data: {} digits of the owner, {} of a thief, {} for testing.".format(*counts))
+        return owner, thief
 
     def examine(
         self,

@@ -30,7 +30,7 @@ from forensics.evidence.recompute import render_recompute
 from forensics.evidence.replayed import find_odd_replay
 from forensics.evidence.reproduce import reproduce, verify_figures
 from forensics.evidence.schema import Evidence
-from forensics.evidence.stages import find_changes, find_early, find_rewritten
+from forensics.evidence.stages import find_changes, find_rewritten
 from forensics.evidence.storage import read_folder, recover_folder
 from forensics.evidence.supersede import find_differences, read_superseded
 from forensics.evidence.weaknesses import find_weaknesses
@@ -146,8 +146,7 @@ def _check_custody(
     findings.remarks += found.remarks
     for stamp in found.stamps:
         _identified(findings, stamp, roots)
-    for check in (find_rewritten, find_early):
-        findings.gaps += attempt(check, parts)
+    findings.gaps += attempt(find_rewritten, parts)
     for each in earlier:
         findings.gaps += [
             f"Superseded case {each.number + 1}: it was sealed with another {field} in evidence.json."

@@ -251,8 +251,11 @@ def _order(parts: Parts) -> Iterator[str]:
     last_score = [("the last scoring in the custody log", moment) for moment in logged["score"][-1:]]
     first_score = [("the first scoring in the custody log", moment) for moment in logged["score"][:1]]
     first_open = [("the opening in the custody log", moment) for moment in logged["open"][:1]]
+    entries = [(f"entry {entry['seq'] + 1} of the custody log ({entry['action']})", entry["utc"]) for entry in custody]
+    first = entries[: bool(custody) and custody[0]["action"] == "acquire"]
     for earlier, later in (
-        (claimed, start + acquired),
+        (claimed, start + acquired + entries),
+        (end, first),
         (end, acquired + scored),
         (acquired + stamped, scored),
         (scored, last_score),

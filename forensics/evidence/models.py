@@ -42,6 +42,8 @@ def find_odd_models(parts: "Parts") -> Iterator[str]:
             yield "The predecessor is not the unmarked model that the owner recorded."
         if control.provenance not in PROVENANCE.values():
             yield f"What is said of a control's provenance ({control.role}) is not this tool's text."
+        if control.documented and control.origin and (control.origin.date or "") > score.created[:10]:
+            yield f"A control ({control.role}) is dated after it was scored."
     if score.measurement.n != parts.claim.rule.n:
         yield "The measurement is over another number of units than the claim fixed."
     disclosed = [field is not None for field in (score.measurement.items, score.measurement.target)]

@@ -15,6 +15,7 @@ from typing import Annotated
 
 from pydantic import Field, ValidationError
 
+from forensics.canonical import now
 from forensics.errors import UsageError
 from forensics.evidence.certificates import read_small
 from forensics.evidence.schema import OriginRecord
@@ -80,11 +81,13 @@ def origin_of(stated: Mapping[str, Origin], name: str, identity: Identity) -> Or
         identity: of the model.
 
     Raises:
-        UsageError: the model has another digest than is stated.
+        UsageError: the model has another digest than is stated, or its date lies in the future.
     """
     origin = stated.get(name) or stated.get(identity.digest)
     if origin is None:
         return UNKNOWN
+    if origin.date > now().date():
+        raise UsageError(f"The date stated for the model {name}, {origin.date}, lies in the future.", "Correct it.")
     if origin.digest not in (None, identity.digest):
         raise UsageError(
             f"The model {name} is not the one whose provenance is stated: its digest is {identity.digest}.",

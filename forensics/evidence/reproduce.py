@@ -335,7 +335,7 @@ def _answered(evidence: Evidence) -> Period | None:
     if token is None:
         return stated
     by = parse_moment(token.gen_time)[1]
-    return (stated[0] if stated is not None else by, by) if stated is None or stated[0] <= by else (by, by)
+    return (by if stated is None else min(stated[0], by)), by
 
 
 def _period(dated: Dated) -> Period | None:

@@ -5,11 +5,10 @@ as well, which a signature over a later entry or over a superseded case forbids 
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
 from typing import Any
 
-from forensics.canonical import sha256, utc
-from forensics.evidence.chain import CLOCKS, verify_chain
+from forensics.canonical import sha256
+from forensics.evidence.chain import verify_chain
 from forensics.evidence.consistency import Parts
 from forensics.evidence.custody import CUSTODY, EVIDENCE
 from forensics.evidence.schema import NOT_STATED, Evidence
@@ -58,20 +57,6 @@ def find_rewritten(parts: Parts) -> Iterator[str]:
             )
 
 
-def find_early(parts: Parts) -> Iterator[str]:
-    """Yields a sentence for each custody entry that lies before what it must come after."""
-    for entry in verify_chain(parts.files[CUSTODY]):
-        before = [("the claim's timestamp", token.gen_time) for token in parts.evidence.tokens]
-        if entry["action"] == "acquire":
-            before.append(("the end of the transcript", parts.transcript[-1]["utc"]))
-        for name, moment in before:
-            if _moment(entry["utc"]) + CLOCKS < _moment(moment):
-                yield (
-                    f"The times contradict each other: entry {entry['seq'] + 1} of the custody log "
-                    f"({entry['action']}, {entry['utc']}) lies before {name} ({utc(_moment(moment))})."
-                )
-
-
 def find_changes(old: Evidence, new: Evidence) -> Iterator[str]:
     """Yields the name of each field that differs otherwise than scoring and opening fill it, as `dates.suspect.value`.
 
@@ -97,7 +82,3 @@ def _differing(path: str, old: Any, new: Any) -> Iterator[tuple[str, Any]]:
             yield from _differing(f"{path}.{place}", before, after)
     elif old != new or type(old) is not type(new):
         yield path, old
-
-
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text).replace(microsecond=0)

@@ -4,15 +4,12 @@ from collections.abc import Sequence
 from fractions import Fraction
 from itertools import accumulate
 
-from forensics.report.assets import environment
-from forensics.report.figures import PLOT_HEIGHT, WIDTH, Figure, needed_count, scientific
+from forensics.report.figures import LAW_HEIGHT, PLOT_HEIGHT, WIDTH, Figure, draw, draw_law, law_rows, needed_count
 from forensics.report.language import ENGLISH, Language
 from forensics.report.tables import Table
-from forensics.report.text import integer
 
 _BARS = 110
 _LEFT, _RIGHT = 40, 20
-_LABEL = 95
 _MOST_SUMS, _MOST_FAMILIES = 20_000, 256
 """Beyond as many sums or families the law by chance is not drawn."""
 
@@ -51,36 +48,33 @@ def draw_families(
         return PLOT_HEIGHT * rank / best
 
     leading = sum(rank == best for rank in ranks)
-    svg = (
-        environment(say)
-        .get_template("figures/families.svg.j2")
-        .render(
-            width=WIDTH,
-            height=base + 60,
-            left=_LEFT,
-            right=WIDTH - _RIGHT,
-            top=top,
-            base=base,
-            inner=f"{step * 0.78:.2f}",
-            bars=[
-                {
-                    "x": f"{_LEFT + place * step + step * 0.11:.2f}",
-                    "y": f"{base - max(height(rank), 1.0):.2f}",
-                    "height": f"{max(height(rank), 1.0):.2f}",
-                    "leads": rank == best,
-                }
-                for place, rank in enumerate(ranks)
-            ],
-            middle=f"{base - height(best / 2):.2f}",
-            levels=[
-                {"y": f"{base - height(rank):.2f}", "text": str(rank)}
-                for rank in sorted({0, best, *(round(best * part / 3) for part in (1, 2))})
-            ],
-            axis=[
-                {"x": f"{_LEFT + (number - 0.5) * step:.2f}", "text": str(number)}
-                for number in sorted({1, families, *(round(families * part / 8) for part in range(1, 8))} - {0})
-            ],
-        )
+    svg = draw(
+        "families.svg.j2",
+        say,
+        height=base + 60,
+        left=_LEFT,
+        right=WIDTH - _RIGHT,
+        top=top,
+        base=base,
+        inner=f"{step * 0.78:.2f}",
+        bars=[
+            {
+                "x": f"{_LEFT + place * step + step * 0.11:.2f}",
+                "y": f"{base - max(height(rank), 1.0):.2f}",
+                "height": f"{max(height(rank), 1.0):.2f}",
+                "leads": rank == best,
+            }
+            for place, rank in enumerate(ranks)
+        ],
+        middle=f"{base - height(best / 2):.2f}",
+        levels=[
+            {"y": f"{base - height(rank):.2f}", "text": str(rank)}
+            for rank in sorted({0, best, *(round(best * part / 3) for part in (1, 2))})
+        ],
+        axis=[
+            {"x": f"{_LEFT + (number - 0.5) * step:.2f}", "text": str(number)}
+            for number in sorted({1, families, *(round(families * part / 8) for part in range(1, 8))} - {0})
+        ],
     )
     places = {"n": families, "matched": leading, "others": best}
     return Figure(
@@ -116,65 +110,13 @@ def draw_sum_null(
     if best > _MOST_SUMS or families > _MOST_FAMILIES or not 0 <= observed <= best:
         return None
     null = _law(families, classes)
-    tails = list(accumulate(reversed(null)))[::-1]
     needed, expected = needed_count(null, limit), round(best / 2)
-    merged = -(-len(null) // _BARS)
-    heights = [float(sum(null[at : at + merged])) for at in range(0, len(null), merged)]
-    top, left = 40, 24
-    step = (WIDTH - 2 * left) / len(null)
-
-    def mark(value: int, text: str, y: int) -> dict[str, str]:
-        x = left + (value + 0.5) * step
-        side = "end" if x > WIDTH - _LABEL else "start"
-        return {
-            "x": f"{x:.1f}",
-            "tx": f"{x + (5 if side == 'start' else -5):.1f}",
-            "y": str(y),
-            "anchor": side,
-            "text": text,
-        }
-
-    bars = [
-        {
-            "x": f"{left + place * merged * step:.2f}",
-            "width": f"{max(merged * step - 0.6, 0.4):.2f}",
-            "y": f"{top + PLOT_HEIGHT * (1 - part / max(heights)):.2f}",
-            "height": f"{PLOT_HEIGHT * part / max(heights):.2f}",
-        }
-        for place, part in enumerate(heights)
-        if part / max(heights) > 1 / 500
-    ]
-    svg = (
-        environment(say)
-        .get_template("figures/null.svg.j2")
-        .render(
-            width=WIDTH,
-            height=top + PLOT_HEIGHT + 44,
-            base=top + PLOT_HEIGHT,
-            top=top,
-            left=left,
-            right=WIDTH - left,
-            bars=bars,
-            observed=mark(observed, say("observed: %(value)s", value=observed), 12),
-            needed=[] if needed is None else [mark(needed, say("needed: %(value)s", value=needed), 32)],
-            axis=[
-                {"x": f"{left + (value + 0.5) * step:.1f}", "text": str(value)}
-                for value in sorted({round(best * part / 8) for part in range(9)})
-            ],
-            beside=f"{float(bars[0]['x']) - 8:.1f}" if float(bars[0]["x"]) > 1.5 * _LABEL else "",
-            label=say("sum of the ranks of the drawn classes, at most %(most)s", most=best),
-        )
-    )
-    rows = [(integer(expected), say("expected by chance"), say.number(scientific(tails[expected])))]
-    if needed is not None:
-        meaning = say("smallest that passes gate G2")
-        rows.append((integer(needed), meaning, say.number(scientific(tails[needed]))))
-    rows.append((integer(observed), say("observed in this examination"), say.number(p_value)))
+    label = say("sum of the ranks of the drawn classes, at most %(most)s", most=best)
     places = {"expected": expected, "observed": observed, "most": best}
     return Figure(
         name="null.svg",
-        svg=svg,
-        height=top + PLOT_HEIGHT + 44,
+        svg=draw_law(null, observed, needed, label, say, merged=-(-len(null) // _BARS)),
+        height=LAW_HEIGHT,
         alt=say(
             "Bars: probability of each sum of ranks by chance, from 0 to %(most)s, centred on %(expected)s. The "
             "observed sum is %(observed)s.",
@@ -186,7 +128,8 @@ def draw_sum_null(
             n=families,
         ),
         table=Table(
-            (say("Sum of ranks"), say("Meaning"), say("Probability of at least as high by chance")), tuple(rows)
+            (say("Sum of ranks"), say("Meaning"), say("Probability of at least as high by chance")),
+            law_rows(null, expected, observed, needed, say("smallest that passes gate G2"), p_value, say),
         ),
     )
 

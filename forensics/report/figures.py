@@ -27,6 +27,8 @@ _COLUMNS = 32
 _BINS = 12
 PLOT_HEIGHT = 150
 _LABEL_ROOM = 150
+_LAW_TOP = 40
+LAW_HEIGHT = _LAW_TOP + PLOT_HEIGHT + 44
 _LABEL_WIDTH = 22
 _LARGEST_EXPONENT = 1000
 
@@ -75,7 +77,7 @@ def draw_bits(items: Sequence[str], target: Sequence[int], say: Language = ENGLI
     rows = -(-len(target) // columns)
     height = rows * 44 + 26
     agreed = len(target) - len(wrong)
-    svg = _draw(
+    svg = draw(
         "bits.svg.j2",
         say,
         height=height,
@@ -132,7 +134,7 @@ def draw_scores(items: Sequence[str], target: Sequence[int], say: Language = ENG
     ]
     middle = 40 + _BINS * step
     ticks = [f"{middle + score / reach * _BINS * step:.1f}" for score in scores]
-    svg = _draw(
+    svg = draw(
         "scores.svg.j2",
         say,
         height=top + PLOT_HEIGHT + 74,
@@ -195,28 +197,27 @@ def needed_count(null: Sequence[Fraction], limit: Fraction) -> int | None:
     return next((count for count, tail in enumerate(tails) if tail <= limit), None)
 
 
-def draw_null(n: int, chance: str, observed: int, p_value: str, limit: Fraction, say: Language = ENGLISH) -> Figure:
-    """Draws what chance alone would give for the count, with the observed count and the count that gate G2 needs.
+def draw_law(
+    null: Sequence[Fraction], observed: int, needed: int | None, label: str, say: Language, *, merged: int = 1
+) -> str:
+    """Draws the law of a count by chance with the observed count, and the one that gate G2 needs where there is one.
 
     Args:
-        chance: probability of one agreement under the null, as a decimal string.
-        p_value: of the observed count, as the evidence has it.
-        limit: the largest p-value that passes gate G2.
+        null: probabilities of 0, 1, ...
+        label: of the axis.
+        merged: counts a bar.
     """
-    null = binomial_null(n, ratio(chance))
-    needed = needed_count(null, limit)
-    tails = list(accumulate(reversed(null)))[::-1]
-    peak, top, left = max(null), 40, 24
-    step = (WIDTH - 2 * left) / (n + 1)
-    expected = round(n * ratio(chance))
+    heights = [sum(null[at : at + merged], Fraction(0)) for at in range(0, len(null), merged)]
+    peak, left, most = max(heights), 24, len(null) - 1
+    step = (WIDTH - 2 * left) / len(null)
     bars = [
         {
-            "x": f"{left + count * step:.2f}",
-            "width": f"{max(step - 0.6, 0.4):.2f}",
-            "y": f"{top + PLOT_HEIGHT * (1 - float(part / peak)):.2f}",
+            "x": f"{left + place * merged * step:.2f}",
+            "width": f"{max(merged * step - 0.6, 0.4):.2f}",
+            "y": f"{_LAW_TOP + PLOT_HEIGHT * (1 - float(part / peak)):.2f}",
             "height": f"{PLOT_HEIGHT * float(part / peak):.2f}",
         }
-        for count, part in enumerate(null)
+        for place, part in enumerate(heights)
         if part / peak > Fraction(1, 500)
     ]
 
@@ -232,32 +233,64 @@ def draw_null(n: int, chance: str, observed: int, p_value: str, limit: Fraction,
         }
 
     edge = float(bars[0]["x"])
-    ticks = sorted({round(n * part / 8) for part in range(9)})
-    svg = _draw(
+    return draw(
         "null.svg.j2",
         say,
-        height=top + PLOT_HEIGHT + 44,
-        base=top + PLOT_HEIGHT,
-        top=top,
+        height=LAW_HEIGHT,
+        base=_LAW_TOP + PLOT_HEIGHT,
+        top=_LAW_TOP,
         left=left,
         right=WIDTH - left,
         bars=bars,
         observed=mark(observed, say("observed: %(value)s", value=observed), 12),
         needed=[] if needed is None else [mark(needed, say("needed: %(value)s", value=needed), 32)],
-        axis=[{"x": f"{left + (count + 0.5) * step:.1f}", "text": str(count)} for count in ticks],
+        axis=[
+            {"x": f"{left + (count + 0.5) * step:.1f}", "text": str(count)}
+            for count in sorted({round(most * part / 8) for part in range(9)})
+        ],
         beside=f"{edge - 8:.1f}" if edge > _LABEL_ROOM else "",
-        label=say("number of payload bits that agree"),
+        label=label,
     )
+
+
+def law_rows(
+    null: Sequence[Fraction],
+    expected: int,
+    observed: int,
+    needed: int | None,
+    meaning: str,
+    p_value: str,
+    say: Language,
+) -> tuple[tuple[str, ...], ...]:
+    """Returns what `draw_law` shows as rows: a count, what it is, the probability of at least as much.
+
+    Args:
+        meaning: of the needed count.
+        p_value: of the observed count, as the evidence has it.
+    """
+    tails = list(accumulate(reversed(null)))[::-1]
     rows = [(integer(expected), say("expected by chance"), say.number(repr(float(tails[expected]))))]
     if needed is not None:
-        smallest = say("smallest count that passes gate G2")
-        rows.append((integer(needed), smallest, say.number(scientific(tails[needed]))))
-    rows.append((integer(observed), say("observed in this examination"), say.number(p_value)))
+        rows.append((integer(needed), meaning, say.number(scientific(tails[needed]))))
+    return (*rows, (integer(observed), say("observed in this examination"), say.number(p_value)))
+
+
+def draw_null(n: int, chance: str, observed: int, p_value: str, limit: Fraction, say: Language = ENGLISH) -> Figure:
+    """Draws what chance alone would give for the count, with the observed count and the count that gate G2 needs.
+
+    Args:
+        chance: probability of one agreement under the null, as a decimal string.
+        p_value: of the observed count, as the evidence has it.
+        limit: the largest p-value that passes gate G2.
+    """
+    null = binomial_null(n, ratio(chance))
+    needed, expected = needed_count(null, limit), round(n * ratio(chance))
+    meaning = say("smallest count that passes gate G2")
     places = {"n": n, "expected": expected, "observed": observed, "needed": needed}
     return Figure(
         name="null.svg",
-        svg=svg,
-        height=top + PLOT_HEIGHT + 44,
+        svg=draw_law(null, observed, needed, say("number of payload bits that agree"), say),
+        height=LAW_HEIGHT,
         alt=say(
             "Bars: probability of each number of agreements out of %(n)s by chance, centred on %(expected)s. The "
             "observed number is %(observed)s.",
@@ -275,7 +308,8 @@ def draw_null(n: int, chance: str, observed: int, p_value: str, limit: Fraction,
             n=integer(n),
         ),
         table=Table(
-            (say("Bits that agree"), say("Meaning"), say("Probability of at least as many by chance")), tuple(rows)
+            (say("Bits that agree"), say("Meaning"), say("Probability of at least as many by chance")),
+            law_rows(null, expected, observed, needed, meaning, p_value, say),
         ),
     )
 
@@ -306,7 +340,7 @@ def draw_timeline(events: Sequence[Event], say: Language = ENGLISH) -> Figure:
     dated = [say("%(event)s: %(date)s", event=event.label, date=say.moment(event.value or "")) for event in known]
     return Figure(
         name="timeline.svg",
-        svg=_draw("timeline.svg.j2", say, height=170, marks=marks),
+        svg=draw("timeline.svg.j2", say, height=170, marks=marks),
         height=170,
         alt=say("Timeline: %(events)s.", events=say.clauses(dated)),
         caption=say("The dates of this case in order; spacing is not to scale. Gate G1 compares the full dots."),
@@ -314,7 +348,8 @@ def draw_timeline(events: Sequence[Event], say: Language = ENGLISH) -> Figure:
     )
 
 
-def _draw(template: str, say: Language, **values: object) -> str:
+def draw(template: str, say: Language, **values: object) -> str:
+    """Returns a figure's template, filled in; every figure is `WIDTH` wide."""
     return environment(say).get_template(f"figures/{template}").render(width=WIDTH, **values)
 
 

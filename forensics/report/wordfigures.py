@@ -4,8 +4,7 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 from forensics.nouns import Nouns
-from forensics.report.assets import environment
-from forensics.report.figures import PLOT_HEIGHT, WIDTH, Figure, scientific
+from forensics.report.figures import PLOT_HEIGHT, WIDTH, Figure, draw, scientific
 from forensics.report.language import ENGLISH, Language
 from forensics.report.ranks import RankLaw
 from forensics.report.tables import Table
@@ -71,32 +70,29 @@ def draw_words(
     base = top + PLOT_HEIGHT + 16
     levels = sorted({high, 0.0, low})
     ranks = sorted({1, *(round(n * part / 8) for part in range(1, 9))} - {0})
-    svg = (
-        environment(say)
-        .get_template("figures/words.svg.j2")
-        .render(
-            width=WIDTH,
-            height=base + 66,
-            left=_LEFT,
-            right=WIDTH - _RIGHT,
-            top=top,
-            base=base,
-            zero=f"{zero:.2f}",
-            edge=f"{_LEFT + chosen * step - step * 0.11:.2f}",
-            cut=say("rank %(number)s", number=chosen),
-            bars=bars,
-            size=f"{min(2.2, max(step * 0.45, 0.9)):.2f}",
-            levels=[
-                {"y": f"{zero - PLOT_HEIGHT * level / span:.2f}", "text": say.number(repr(level), 2)}
-                for level in levels
-                if level == 0.0 or abs(level) / span > 0.12
-            ],
-            axis=[{"x": f"{_LEFT + (rank - 0.61) * step:.2f}", "text": str(rank)} for rank in ranks],
-            middle=f"{(WIDTH + _LEFT - _RIGHT) / 2:.1f}",
-            label=say("candidate %(many)s from the lowest item score to the highest", many=nouns.many)
-            if turned
-            else say("candidate %(many)s from the highest item score to the lowest", many=nouns.many),
-        )
+    svg = draw(
+        "words.svg.j2",
+        say,
+        height=base + 66,
+        left=_LEFT,
+        right=WIDTH - _RIGHT,
+        top=top,
+        base=base,
+        zero=f"{zero:.2f}",
+        edge=f"{_LEFT + chosen * step - step * 0.11:.2f}",
+        cut=say("rank %(number)s", number=chosen),
+        bars=bars,
+        size=f"{min(2.2, max(step * 0.45, 0.9)):.2f}",
+        levels=[
+            {"y": f"{zero - PLOT_HEIGHT * level / span:.2f}", "text": say.number(repr(level), 2)}
+            for level in levels
+            if level == 0.0 or abs(level) / span > 0.12
+        ],
+        axis=[{"x": f"{_LEFT + (rank - 0.61) * step:.2f}", "text": str(rank)} for rank in ranks],
+        middle=f"{(WIDTH + _LEFT - _RIGHT) / 2:.1f}",
+        label=say("candidate %(many)s from the lowest item score to the highest", many=nouns.many)
+        if turned
+        else say("candidate %(many)s from the highest item score to the lowest", many=nouns.many),
     )
     matched = sum(target[place] for place in order[:chosen])
     rest = [rank for rank, place in enumerate(order, 1) if target[place] and rank > chosen]
@@ -221,25 +217,22 @@ def draw_rank_null(
     lines = [place_of(rank) for rank in (seen, *needs)]
     low, high = law.average(0), law.average(len(law.counts) - 1)
     ticks = [low + (high - low) * part / 8 for part in range(9)]
-    svg = (
-        environment(say)
-        .get_template("figures/null.svg.j2")
-        .render(
-            width=WIDTH,
-            height=top + PLOT_HEIGHT + 44,
-            base=top + PLOT_HEIGHT,
-            top=top,
-            left=left,
-            right=WIDTH - left,
-            bars=shown,
-            observed=mark(seen, say("observed: %(value)s", value=_rank(seen, say)), 12, needed_rank),
-            needed=[mark(rank, say("needed: %(value)s", value=_rank(rank, say)), 32, seen) for rank in needs],
-            axis=[{"x": f"{place_of(tick):.1f}", "text": _tick(tick, high - low, say)} for tick in ticks],
-            beside=_beside(edge, lines),
-            label=say("average rank of the chosen %(many)s (out of %(n)s)", many=nouns.many, n=n)
-            if nouns.two_sided
-            else say("average rank of the chosen %(many)s (out of %(n)s, the highest)", many=nouns.many, n=n),
-        )
+    svg = draw(
+        "null.svg.j2",
+        say,
+        height=top + PLOT_HEIGHT + 44,
+        base=top + PLOT_HEIGHT,
+        top=top,
+        left=left,
+        right=WIDTH - left,
+        bars=shown,
+        observed=mark(seen, say("observed: %(value)s", value=_rank(seen, say)), 12, needed_rank),
+        needed=[mark(rank, say("needed: %(value)s", value=_rank(rank, say)), 32, seen) for rank in needs],
+        axis=[{"x": f"{place_of(tick):.1f}", "text": _tick(tick, high - low, say)} for tick in ticks],
+        beside=_beside(edge, lines),
+        label=say("average rank of the chosen %(many)s (out of %(n)s)", many=nouns.many, n=n)
+        if nouns.two_sided
+        else say("average rank of the chosen %(many)s (out of %(n)s, the highest)", many=nouns.many, n=n),
     )
     rows = [(_rank(middle, say), say("expected by chance"), say.number(scientific(tails[centre])))]
     if needed is not None and nouns.two_sided:

@@ -145,8 +145,12 @@ class Material(ABC):
         """Returns what `compare` compares: the held-out accuracy, or the held-out vectors of unit length."""
 
     def renew(self, seed: int) -> None:
-        """Forgets what the model has learned: it gets first weights of the seed. Only of `FROM_SCRATCH` methods."""
-        raise NotImplementedError
+        """Forgets what the model has learned: it gets first weights of the seed.
+
+        Raises:
+            UsageError: models of this kind are not trained anew.
+        """
+        raise UsageError("A model of this kind is marked after it was trained.", "Leave --from-scratch out.")
 
     @abstractmethod
     def compare(self, before: FloatArray, after: FloatArray) -> dict[str, float]:

@@ -282,6 +282,7 @@ def test_dates_need_a_form_and_a_source(line: Line, tmp_path: Path) -> None:
     arguments = ("examine", line.key, line.marked, "--case", tmp_path / "c")
     refused(run(*arguments, "--suspect-date", "2026-11-22"), 2, "source")
     refused(run(*arguments, "--suspect-date", "soon", "--date-source", "x"), 2, "not a date")
+    refused(run(*arguments, "--suspect-date", "2999-01-01", "--date-source", "x"), 2, "lies in the future")
     assert list(tmp_path.iterdir()) == []
 
 

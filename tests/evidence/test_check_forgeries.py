@@ -367,6 +367,10 @@ def control_date_odd(files, body, line) -> None:
     body["score"]["controls"][0]["origin"]["date"] = "yesterday"
 
 
+def control_from_the_future(files, body, line) -> None:
+    body["score"]["controls"][0]["origin"]["date"] = "2999-12-31"
+
+
 def claim_date_praised(files, body, line) -> None:
     body["dates"]["token"]["source"] = "notarised by the registry of the court"
 

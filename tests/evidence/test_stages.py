@@ -148,6 +148,8 @@ def test_a_custody_log_begins_after_the_claim_and_the_transcript(line: Line, tmp
     early = redated(line, tmp_path, 2, "2020-01-01T00:00:00Z")
     assert any("entry 1 of the custody log (acquire" in each and "the claim's timestamp" in each for each in early)
     assert any("entry 3 of the custody log (open" in each and "the claim's timestamp" in each for each in early)
-    assert any("lies before the end of the transcript" in each for each in early)
+    assert any(
+        "the end of the transcript" in each and "lies after entry 1 of the custody log" in each for each in early
+    )
     own = verify_chain(CaseFolder.load(line.opened).files()[CUSTODY])[0]["utc"]
     assert redated(line, tmp_path, 0, own) == []

@@ -19,7 +19,7 @@ from forensics.methods.tmrw import METHOD
 from forensics.records import Pool, PoolItem
 from forensics.training import embed as trainer
 from forensics.training import encodermaterial, tmrw
-from forensics.training.embed import Limits, MarkedShare, Marking, embed
+from forensics.training.embed import Embedded, Limits, MarkedShare, Marking, embed
 from forensics.training.encodermaterial import FEWEST, ImageMaterial, TextMaterial
 from forensics.training.loop import Checkpoint, Schedule
 from tests.services import CARRIERS, made_up_words
@@ -48,17 +48,17 @@ def marking() -> Marking:
     return Marking("tmrw", (MarkedShare(SECRETS, pool),), parameters, (), "0" * 64)
 
 
+def embed_noting(unmarked: Path, tmp_path: Path, marking: Marking, steps: int, seen: list[str]) -> Embedded:
+    """Marks the encoder and notes the digest that would be recorded."""
+    out = tmp_path / "out"
+    return embed(
+        unmarked, texts(), out, marking, limits=ANY, steps=steps, record=lambda each, _: seen.append(each.digest)
+    )
+
+
 def test_a_marked_encoder_is_a_folder_like_its_source(unmarked: Path, marking: Marking, tmp_path: Path) -> None:
     seen: list[str] = []
-    done = embed(
-        unmarked,
-        texts(),
-        tmp_path / "out",
-        marking,
-        limits=ANY,
-        steps=3,
-        record=lambda each, _: seen.append(each.digest),
-    )
+    done = embed_noting(unmarked, tmp_path, marking, 3, seen)
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     assert seen == [done.identity.digest] == [read_encoder_identity(tmp_path / "out").digest]
     assert done.identity.digest != read_encoder_identity(unmarked).digest
@@ -149,15 +149,7 @@ def test_a_kill_between_record_and_rename_is_finished_without_training(
     with pytest.raises(KeyboardInterrupt):
         embed(unmarked, texts(), tmp_path / "out", marking, limits=ANY, steps=2, record=killed)
     killed_at(monkeypatch, 0)
-    done = embed(
-        unmarked,
-        texts(),
-        tmp_path / "out",
-        marking,
-        limits=ANY,
-        steps=2,
-        record=lambda each, _: seen.append(each.digest),
-    )
+    done = embed_noting(unmarked, tmp_path, marking, 2, seen)
     assert seen == [done.identity.digest] * 2
     assert (done.held_out, done.of) == (22, 28)
 
