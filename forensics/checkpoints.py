@@ -8,6 +8,7 @@ compared with the configuration before anything large is allocated.
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     import torch
 
 MAX_MODULES, MAX_BUFFERS = 20_000, 1 << 26
+_LOADING = threading.Lock()
+"""While the library builds and loads a model it replaces methods of its own, which two threads would leave replaced."""
+
 BAD_CONFIG = "The model's config.json cannot be used"
 BAD_PROCESSOR = "The model's preprocessor_config.json cannot be used"
 
@@ -262,14 +266,14 @@ def load_weights(
     """
     import torch
 
-    with one_sentence("config.json describes no model"), quiet(), _bounded_layout(), torch.device("meta"):
+    with _LOADING, one_sentence("config.json describes no model"), quiet(), _bounded_layout(), torch.device("meta"):
         skeleton = auto.from_config(config, trust_remote_code=False)
         wanted = sum(tensor.numel() for tensor in skeleton.state_dict().values())
         buffers = sum(tensor.numel() for tensor in skeleton.buffers())
     stored = sum(count_values(place / name) for name in weights)
     if stored > 2 * wanted + 1024 or wanted > 2 * stored + 1024 or buffers > 2 * stored + MAX_BUFFERS:
         raise ModelError(f"config.json describes {wanted} weights, the files hold {stored}.", RETRY)
-    with one_sentence("The weights cannot be loaded"), quiet():
+    with _LOADING, one_sentence("The weights cannot be loaded"), quiet():
         model, report = auto.from_pretrained(
             place,
             config=config,

@@ -56,7 +56,7 @@ _NOUNS = MappingProxyType(
         "tmrw": (
             noted("phrase"),
             noted("phrases"),
-            noted("phrases of two ordinary words"),
+            noted("phrases of two words"),
             noted("sentence"),
             noted("sentences"),
         ),

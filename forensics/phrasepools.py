@@ -104,7 +104,8 @@ def _drawn_phrases(
             f"The corpus has {len(corpus)} lines and {len(offered)} pairs of neighbouring words that stand in {low} to "
             f"{high} of them, {FEWEST} at least; {len(chosen)} of them without a common word were drawn, {needed} "
             f"are needed for {shares} share(s).",
-            "Give more text, or your own phrases with --candidates-file.",
+            f"Give more text, {round(FEWEST / BAND[1]):,} lines at the very least and several times as many for a "
+            "whole pool, or your own phrases with --candidates-file.",
         )
     return chosen
 

@@ -1,5 +1,6 @@
 """The owner's side before and after embedding: making a key, and marking a model with it."""
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -92,7 +93,7 @@ def new_key(
     # Every share's pool must suit the method; the parameters are the same for all.
     parameters, *_ = [chosen.parameters(options, each, names) for each in pools]
     chosen_rule = draft_rule(chosen.spec, chosen.items(parameters), **(rule or {}))
-    if chosen.spec.test in ("subset", "ranks"):
+    if chosen.spec.test in ("subset", "ranks") and not chosen.spec.may_fall_short:
         require_reachable(chosen_rule, parameters)
     roles = [role for role in (*chosen.spec.references, *chosen.spec.optional_references) if role in references]
     if unknown := references.keys() - set(roles):
@@ -109,6 +110,8 @@ def new_key(
                 f"The reference checkpoint has {len(labels)} classes, the pool {len(names)}.",
                 "Take the pool from the model's own task.",
             )
+    if len({model.identity.digest for model in models.values()}) < len(models):
+        raise UsageError("Two reference checkpoints are one and the same model.", "Give different ones, or fewer.")
     key = create_key(
         path,
         owner=owner,
@@ -161,9 +164,12 @@ def embed_key(
     authority: TimestampAuthority | None,
     max_accuracy_drop: float = 0.02,
     min_cosine: float = 0.96,
+    max_perplexity_rise: float = 0.1,
     steps: int | None = None,
     seed: int = 0,
     fresh: bool = False,
+    rehearse: Sequence[str] = (),
+    last_blocks: int | None = None,
     progress: Progress = silent,
 ) -> "Embedded":
     """Marks a model with all shares of a key and records the marked model's digest in the key folder.
@@ -172,7 +178,10 @@ def embed_key(
         data: what the key's method is trained with: labelled images, texts, or plain images.
         max_accuracy_drop: largest loss of a classifier's held-out accuracy, as a share (0.02 is two points).
         min_cosine: smallest mean cosine of an encoder's held-out vectors with those before.
+        max_perplexity_rise: largest rise of a language model's held-out perplexity, as a share of what it was.
         fresh: train an image classifier of the model's architecture from first weights of the seed, not the model.
+        rehearse: thefts to be acted out in place of the recipe's, by the names of the method's training file.
+        last_blocks: how many of a language model's last blocks are trained, and nothing else; None trains all weights.
 
     Raises:
         UsageError: model or data do not suit the key, or what must be kept cannot be kept; nothing is left behind.
@@ -181,6 +190,8 @@ def embed_key(
         raise UsageError("The accepted loss of accuracy is no share.", "Give 0 to 100 percentage points.")
     if not 0.0 <= min_cosine <= 1.0:
         raise UsageError("The smallest mean cosine lies beyond 0 and 1.", "Give for instance 0.96.")
+    if not 0.0 <= max_perplexity_rise < math.inf:
+        raise UsageError("The accepted rise of the perplexity is no share.", "Give per cent from 0 on.")
     key = KeyFolder.open(path)
     require_training(key.claim)
     if key.asset is not None and not out.with_name(out.name + ".partial").exists():
@@ -204,10 +215,12 @@ def embed_key(
         data,
         out,
         marking,
-        limits=Limits(max_accuracy_drop, min_cosine),
+        limits=Limits(max_accuracy_drop, min_cosine, max_perplexity_rise),
         steps=steps,
         seed=seed,
         fresh=fresh,
+        rehearse=rehearse,
+        last_blocks=last_blocks,
         progress=progress,
         record=record,
     )

@@ -84,25 +84,32 @@ def require_reachable(rule: Rule, parameters: Parameters) -> None:
     Raises:
         UsageError: the smallest p-value that is possible at all is more than alpha or the grinding allowance permits.
     """
+    if short := shortfall(rule, parameters):
+        raise UsageError(*short)
+
+
+def shortfall(rule: Rule, parameters: Parameters) -> tuple[str, str] | None:
+    """Returns why even a perfect result could not meet a rule, and what would help; None where it could."""
     wanted = max(1.0 / float(rule.alpha), 1e3 * 2.0**rule.grinding * rule.examinations)
     if "families" in parameters:
-        if int(parameters["classes"]) ** rule.n < wanted:
-            raise UsageError(
-                f"One of {parameters['classes']} classes for each of {rule.n} families is too little for alpha "
-                f"{rule.alpha} and 2**{rule.grinding} attempts.",
-                "Use more families, or a smaller --grinding.",
-            )
-        return
+        if int(parameters["classes"]) ** rule.n >= wanted:
+            return None
+        return (
+            f"One of {parameters['classes']} classes for each of {rule.n} families is too little for alpha "
+            f"{rule.alpha} and 2**{rule.grinding} attempts.",
+            "Use more families, or a smaller --grinding.",
+        )
     chosen = drawn(parameters)
     ways = math.comb(rule.n, chosen)
     # Where both tails count, a subset and its mirror image are equally extreme, so that the least p-value is 2 / ways.
     apart = ways // 2 if counts_both_tails(rule.deciding) else ways
-    if apart < wanted:
-        raise UsageError(
-            f"{chosen} of {rule.n} items can be drawn in {ways} ways, too few for alpha {rule.alpha} and "
-            f"2**{rule.grinding} attempts.",
-            "Use more candidates or words, or a smaller --grinding.",
-        )
+    if apart >= wanted:
+        return None
+    return (
+        f"{chosen} of {rule.n} items can be drawn in {ways} ways, too few for alpha {rule.alpha} and "
+        f"2**{rule.grinding} attempts.",
+        "Use more candidates or words, or a smaller --grinding.",
+    )
 
 
 def power_of(claim: Claim, effect: float | None = None, alpha: float | None = None) -> float:
@@ -132,11 +139,11 @@ def power_of(claim: Claim, effect: float | None = None, alpha: float | None = No
 def families_needed(claim: Claim, effect: float, alpha: float, power: float) -> int | None:
     """Returns the fewest families with which a suspect of that effect reaches p <= alpha with at least this power.
 
-    None where as many as images of the claim's grid can have do not suffice.
+    None where as many as a key of the method can have do not suffice.
     """
     from forensics.statistics import power_ranks
 
-    classes, most = int(claim.parameters["classes"]), int(claim.parameters["grid"]) ** 2
+    classes, most = int(claim.parameters["classes"]), load_method(claim.method).spec.most_items
     counts = range(1, most + 1)
     return next((count for count in counts if power_ranks(count, classes, effect, alpha) >= power), None)
 

@@ -129,12 +129,14 @@ def decide(
         "G5": _replay(replayed),
     }
     missing = _missing(measurement, rule)
+    beyond = _beyond_reach(measurement, rule, charged)
     bound = binding != "self-dated" or owner_undisputed
-    outcome = _outcome(gates, enough=not missing, bound=bound, excluded=_excluded(measurement, rule))
+    outcome = _outcome(gates, enough=not (missing or beyond), bound=bound, excluded=_excluded(measurement, rule))
     # What settles the outcome comes first: the conclusion quotes the first reason.
     reasons = [
         *_because(gates, False, "G1"),
         *missing,
+        *beyond,
         *_because(gates, False, "G2", "G3", "G4", "G5"),
         *([] if bound else ["the key does not bind its owner"]),
         *_because(gates, None, "G1", "G5"),
@@ -161,7 +163,7 @@ def _outcome(gates: Mapping[str, _Gate], *, enough: bool, bound: bool, excluded:
     """The rule that leads from the gates to a verdict.
 
     Args:
-        enough: no more answers are missing than the claim allows.
+        enough: no more answers are missing than the claim allows, and the key drew enough to meet the rule at all.
         bound: the key binds its owner, or the owner is not in dispute.
         excluded: the effect lies below the minimum with 99 % confidence.
     """
@@ -280,6 +282,16 @@ def _missing(measurement: Measurement, rule: Rule) -> list[str]:
     if _decimal(share) <= Fraction(rule.missing_allowed):
         return []
     return [f"{share:.1%} of the answers are missing, and the claim allows {float(rule.missing_allowed):.1%}"]
+
+
+def _beyond_reach(measurement: Measurement, rule: Rule, charged: int) -> list[str]:
+    """Why no answers at all could have passed G2: too few classes were drawn for the rule."""
+    if measurement.test != "ranks":
+        return []
+    classes = measurement.context.get("classes", 0.0)
+    if not classes >= 2.0 or _rare(classes**-measurement.n, rule, charged):
+        return []
+    return [f"{measurement.n} families of {classes:.0f} classes are too few: no answers could meet the claim's rule"]
 
 
 def _because(gates: Mapping[str, _Gate], value: bool | None, *names: str) -> list[str]:

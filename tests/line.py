@@ -9,7 +9,7 @@ from PIL import Image
 from forensics.bench.data import load_digits
 from forensics.checkpoints import save_classifier
 from forensics.keys.demonstration import DemonstrationAuthority
-from forensics.methods.ofsw import CLEAN
+from forensics.methods.cleancheckpoint import CLEAN
 from forensics.registration import embed_key, new_key
 from forensics.training.classifier import small_resnet, train
 from forensics.training.data import ImageData, save_images

@@ -56,13 +56,14 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     authority.save(root / "authority")
     (root / "signer.p12").write_bytes(authority.signer_p12(PASSPHRASE))
     (root / "root.pem").write_bytes(authority.root_pem)
-    for seed, name in enumerate(("unmarked", "other")):
+    for seed, name in enumerate(("unmarked", "other", "sister")):
         classifier = small_resnet(owner, seed, widths=(16, 32), depths=(1, 1))
         train(classifier, owner, Schedule(120, learning_rate=3e-3), seed)
         save_classifier(classifier, root / name, f"# {name}\n")
     story = Story(root)
     make = ("--method", "ksl", "--pool", root / "pool", "--pool-size", POOL, "--option", f"families={FAMILIES}")
-    rule = ("--reference-checkpoint", root / "unmarked", "--grinding", "0", "--examinations", "20")
+    named = ("--reference-checkpoint", root / "unmarked", "--reference-checkpoint", root / "sister")
+    rule = (*named, "--grinding", "0", "--examinations", "20")
     made = run("key", "new", root / "KEY", "--owner", "Example owner", *make, *rule, *story.stamped)
     assert f"ksl, {FAMILIES} families" in made
     return story
@@ -121,7 +122,9 @@ def test_a_marked_model_is_found_and_everything_can_be_checked(
 def test_a_model_of_others_is_not_found(story: Story, marked: dict[str, Any]) -> None:
     other = examine(story, "unmarked")
     assert other["verdict"] != "SUPPORTED"
-    assert (other["p_value"], other["matched"]) == (1.0, 0)  # it is the reference, from which it does not differ
+    assert other["p_value"] > 1e-3
+    references = json.loads((story.case("unmarked") / "data" / "evidence.json").read_text())["references"]
+    assert [each["role"] for each in references] == ["clean-checkpoint", "clean-checkpoint-2"]
 
 
 def test_the_terminal_speaks_of_families(
@@ -172,6 +175,9 @@ def test_what_does_not_suit_is_refused_in_a_sentence(story: Story, tmp_path: Pat
     refused((*make, *named, "--pool", story.root / "pool"), "500 candidates")
     sized = (*make, *named, "--pool", story.root / "pool", "--pool-size", POOL)
     refused((*sized, "--bits", "64"), "'bits'")
+    refused((*sized, *named), "one and the same model")
+    refused((*sized, *named * 4), "5 models were given; a claim for ksl names 4 at the most")
+    assert not (tmp_path / "KEY").exists()
     refused((*sized, "--option", "families=6"), "families is too little")
     refused((*sized, "--option", "families=50"), "50 is not possible")
     assert not (tmp_path / "KEY").exists()
@@ -192,6 +198,7 @@ def test_only_a_method_that_says_so_is_trained_from_scratch(story: Story, tmp_pa
     run("key", "new", tmp_path / "KEY", *make, *sized)
     embed = ("embed", tmp_path / "KEY", "--model", story.root / "unmarked", "--data", story.root / "data")
     refused((*embed, "--out", tmp_path / "marked", "--from-scratch"), "has learned its task", "--from-scratch")
+    refused((*embed, "--out", tmp_path / "marked", "--last-blocks", 2), "blocks of a language model", "--last-blocks")
     assert [path.name for path in tmp_path.iterdir()] == ["KEY"]
 
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from forensics.attacks.compression import fp16, prune, quantise
 from forensics.attacks.finetuning import finetune
+from forensics.attacks.overwriting import SETTINGS as OVERWRITING
+from forensics.attacks.overwriting import overwrite_mark
 from forensics.checkpoints import Classifier
 from forensics.errors import UsageError
 from forensics.progress import Progress, silent
@@ -43,6 +45,13 @@ ATTACKS = {
             ),
             True,
             {"epochs": 10, "learning-rate": 1e-4, "seed": 0},
+        ),
+        Attack(
+            "overwrite",
+            "train a payload of the thief's own into the model, as OFSW does",
+            lambda model, data, s, progress: overwrite_mark(model, _given(data), s, progress),
+            True,
+            OVERWRITING,
         ),
         Attack(
             "prune",

@@ -8,9 +8,11 @@ from typing import Any, Literal
 from forensics.attacks import ATTACKS, run_attack
 from forensics.attacks.compression import fp16, prune, quantise
 from forensics.attacks.encoders import Distillation, distil, fresh_student, reset_words
+from forensics.attacks.extraction import FIXED, Theft, ask, extract, learn, regress_out
 from forensics.attacks.migration import IMAGES, TEXTS, Settings, Way, migrate
 from forensics.attacks.opened import SETTINGS, OpenedShare, unlearn
 from forensics.attacks.stolen import StolenEncoder, TextEncoder, embed, image_encoder, open_text_encoder
+from forensics.attacks.students import is_saved
 from forensics.attacks.tasks import Task, load_texts
 from forensics.checkpoints import Classifier, load_classifier, read_identity, save_folder
 from forensics.encoders import FAMILIES, read_encoder_identity
@@ -18,9 +20,11 @@ from forensics.errors import UsageError
 from forensics.imageencoders import load_image_encoder
 from forensics.modelfiles import open_model_folder, take_config
 from forensics.progress import Progress, silent
-from forensics.training.data import load_images
+from forensics.training.data import load_images, load_plain_images
 
 Kind = Literal["image classifier", "image encoder", "text encoder"]
+Setting = float | str
+"""A number, or a word where the default is one."""
 _WAYS: Mapping[str, Way] = {"migrate": "full", "migrate-head": "head", "migrate-last": "last", "migrate-lora": "lora"}
 
 
@@ -36,27 +40,34 @@ class FolderAttack:
     """
 
     summary: str
-    settings: Mapping[Kind, Mapping[str, float]]
+    settings: Mapping[Kind, Mapping[str, Setting]]
     needs: Literal["data", "base", ""] = ""
     opened: bool = False
 
 
-def _migration(way: Way) -> dict[Kind, Mapping[str, float]]:
-    def defaults(table: Mapping[Way, Settings]) -> dict[str, float]:
+def _migration(way: Way) -> dict[Kind, Mapping[str, Setting]]:
+    def defaults(table: Mapping[Way, Settings]) -> dict[str, Setting]:
         settings = table[way]
         own = {"last": {"last": settings.last}, "lora": {"rank": settings.rank}}.get(way, {})
         return {"epochs": settings.epochs, "learning-rate": settings.learning_rate, **own, "seed": 0}
 
-    found: dict[Kind, Mapping[str, float]] = {"text encoder": defaults(TEXTS)}
+    found: dict[Kind, Mapping[str, Setting]] = {"text encoder": defaults(TEXTS)}
     if way in IMAGES:
         found["image classifier"] = found["image encoder"] = defaults(IMAGES)
     return found
 
 
-_DISTIL = {"epochs": 3, "learning-rate": 5e-4, "seed": 0}
+_EXTRACT: Mapping[str, Setting] = {
+    **{name.replace("_", "-"): value for name, value in vars(Theft()).items()},
+    "regress-out": 0,
+}
+_DISTIL: Mapping[str, Setting] = {"epochs": 3, "learning-rate": 5e-4, "seed": 0}
 FOLDER_ATTACKS: Mapping[str, FolderAttack] = {
     "finetune": FolderAttack(
         ATTACKS["finetune"].summary, {"image classifier": ATTACKS["finetune"].settings}, needs="data"
+    ),
+    "overwrite": FolderAttack(
+        ATTACKS["overwrite"].summary, {"image classifier": ATTACKS["overwrite"].settings}, needs="data"
     ),
     **{
         name: FolderAttack(
@@ -72,6 +83,12 @@ FOLDER_ATTACKS: Mapping[str, FolderAttack] = {
     "distil": FolderAttack(
         "train an encoder from other first weights on the stolen one's vectors (layers 0: as many as it has)",
         {"text encoder": {**_DISTIL, "layers": 0}, "image encoder": {**_DISTIL, "epochs": 10}},
+        "data",
+    ),
+    "extract": FolderAttack(
+        "train a model from other first weights on the stolen one's answers "
+        "(regress-out 7: without what the brightness of 7 x 7 cells predicts)",
+        {"image classifier": _EXTRACT},
         "data",
     ),
     "reset-words": FolderAttack(
@@ -91,7 +108,7 @@ def attack_folder(
     data: Path | None = None,
     base: Path | None = None,
     opened: Sequence[OpenedShare] = (),
-    settings: Mapping[str, float],
+    settings: Mapping[str, Setting],
     progress: Progress = silent,
 ) -> str:
     """Runs an attack on a folder and writes the attacked model.
@@ -119,21 +136,58 @@ def attack_folder(
     if unknown:
         known = ", ".join(attack.settings[kind]) or "none"
         raise UsageError(f"'{name}' has no setting '{unknown[0]}'.", f"Its settings: {known}.")
-    odd = sorted(key for key, value in settings.items() if not 0.0 <= value < 1e9)
-    if odd:
-        raise UsageError(f"A setting '{odd[0]}' of {settings[odd[0]]} cannot be used.", "Give a number from 0 on.")
+    for key in sorted(settings):
+        _require_usable(key, settings[key], isinstance(attack.settings[kind][key], str))
     if attack.needs and {"data": data, "base": base}[attack.needs] is None:
         what = "trains and needs data" if attack.needs == "data" else "compares and needs a public model"
         raise UsageError(f"'{name}' {what}.", f"Name a folder with --{attack.needs}.")
     if attack.opened and not opened:
         raise UsageError(f"'{name}' needs a share that was opened.", "Name an opened case with --case.")
-    chosen = {**attack.settings[kind], **settings}
     card = f"# {model.resolve().name} after {name}\n"
-    if kind == "text encoder":
+    everything = {**attack.settings[kind], **settings}
+    chosen = {key: value for key, value in everything.items() if not isinstance(value, str)}
+    if name == "extract":
+        words = {key: value for key, value in everything.items() if isinstance(value, str)}
+        _extract(model, out, _given(data), chosen, words, card, progress)
+    elif kind == "text encoder":
         _attack_texts(name, model, out, data, base, chosen, card, progress)
     else:
         _attack_images(name, kind, model, out, data, opened, chosen, card, progress)
     return read_identity(out).digest
+
+
+def _extract(
+    model: Path,
+    out: Path,
+    data: Path,
+    chosen: Mapping[str, float],
+    words: Mapping[str, str],
+    card: str,
+    progress: Progress,
+) -> None:
+    theft = Theft(
+        words["queries"],
+        words["answers"],
+        words["student"],
+        int(chosen["steps"]),
+        int(chosen["batch"]),
+        chosen["learning-rate"],
+        int(chosen["seed"]),
+    )
+    if not is_saved(theft.student):
+        raise UsageError(
+            f"A student '{theft.student}' cannot be saved as a model folder.",
+            "Choose same, smaller or vit; the others exist in memory only (forensics.attacks.extraction).",
+        )
+    teacher, images, cells = load_classifier(model), list(load_plain_images(data)), int(chosen["regress-out"])
+    if cells:
+        if theft.queries not in FIXED:
+            raise UsageError("regress-out needs queries that stay the same.", f"Choose one of: {', '.join(FIXED)}.")
+        wanted = regress_out(images, ask(teacher, images, theft.answers), cells)
+        student = learn(teacher, images, wanted, theft, progress)
+    else:
+        student = extract(teacher, images, theft, progress)
+    save_folder(out, card, student.model, student.processor.save_pretrained)
 
 
 def _attack_texts(
@@ -251,6 +305,14 @@ def _kind(folder: Path) -> Kind:
 
 def _is_model(path: str) -> bool:
     return path == "config.json" or path.endswith((".safetensors", ".safetensors.index.json", ".onnx"))
+
+
+def _require_usable(name: str, value: Setting, word: bool) -> None:
+    if isinstance(value, str) if word else not isinstance(value, str) and 0.0 <= value < 1e9:
+        return
+    raise UsageError(
+        f"A setting '{name}' of {value} cannot be used.", f"Give a {'word' if word else 'number from 0 on'}."
+    )
 
 
 def _given(value: Any) -> Any:

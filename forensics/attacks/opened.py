@@ -92,11 +92,13 @@ def unlearn(
                     continue
                 loss = cross_entropy(model(pixel_values=inputs[rows]).logits, targets[rows])
                 picked = [banks[at] for at in rng.permutation(len(banks))[:BANKS]]
-                wrong = [torch.relu(MARGIN - bank.wrong * bank.read(model)).mean() for bank in picked]
+                wrong = [torch.relu(MARGIN - bank.taught * bank.read(model)).mean() for bank in picked]
                 loss = loss + chosen["weight"] * torch.stack(wrong).mean()
                 if chosen["own"] >= 1.0:
                     spread = [
-                        _odds(model(pixel_values=_own_views(classifier, data, row, opened[0], rng)).logits, truth).std()
+                        log_odds(
+                            model(pixel_values=_own_views(classifier, data, row, opened[0], rng)).logits, truth
+                        ).std()
                         for row, truth in _some(data, int(chosen["own"]), rng)
                     ]
                     loss = loss + chosen["weight"] * torch.stack(spread).mean()
@@ -108,34 +110,34 @@ def unlearn(
 
 
 @dataclass(frozen=True, eq=False)
-class _Bank:
-    """One opened image: its views as inputs, its class, its kernels, and the signs that are taught instead."""
+class Bank:
+    """One filtered image: its views as inputs, its class, its kernels, and the signs that are taught."""
 
     views: torch.Tensor
     truth: int
     kernels: torch.Tensor
-    wrong: torch.Tensor
+    taught: torch.Tensor
 
     def read(self, model: torch.nn.Module) -> torch.Tensor:
         """Returns the weights (k,) that the owner would read from this bank."""
-        odds = _odds(model(pixel_values=self.views).logits, self.truth)
+        odds = log_odds(model(pixel_values=self.views).logits, self.truth)
         return self.kernels.T @ ((odds - odds.mean()) / odds.std(correction=0).clamp_min(1e-6))
 
 
 def _banks(
     classifier: Classifier, opened: Sequence[OpenedShare], rng: np.random.Generator, *, invert: bool
-) -> list[_Bank]:
+) -> list[Bank]:
     found = []
     for share in opened:
         taught = 1 - share.bits if invert else rng.integers(0, 2, len(share.bits))
         wrong = torch.as_tensor(2.0 * taught - 1.0, dtype=torch.float32)
         for views, truth, kernels in zip(share.views, share.truth, share.kernels, strict=True):
             pixels = classifier.pixels([to_channels(view, classifier.channels) for view in views])
-            found.append(_Bank(pixels, int(truth), torch.as_tensor(kernels, dtype=torch.float32), wrong))
+            found.append(Bank(pixels, int(truth), torch.as_tensor(kernels, dtype=torch.float32), wrong))
     return found
 
 
-def _odds(logits: torch.Tensor, truth: int) -> torch.Tensor:
+def log_odds(logits: torch.Tensor, truth: int) -> torch.Tensor:
     """Returns the log-odds (n,) of one class."""
     others = torch.cat([logits[:, :truth], logits[:, truth + 1 :]], dim=1)
     return logits[:, truth] - others.logsumexp(dim=1)
@@ -150,12 +152,27 @@ def _own_views(
     classifier: Classifier, data: ImageData, row: int, like: OpenedShare, rng: np.random.Generator
 ) -> torch.Tensor:
     """Returns inputs (k, channels, height, width): an image of the thief's through fresh filters like the owner's."""
-    height, width = like.kernel
-    filters = np.linalg.qr(rng.standard_normal((height * width, height * width)))[0]
-    shown = to_channels(data.images[row], like.views.shape[4]).astype(np.float32)
-    image = torch.as_tensor(shown).permute(2, 0, 1)[:, None]
-    framed = pad(image, (width // 2, width - 1 - width // 2, height // 2, height - 1 - height // 2), mode="reflect")
+    size = like.kernel[0] * like.kernel[1]
+    filters = np.linalg.qr(rng.standard_normal((size, size)))[0]
+    image = to_channels(data.images[row], like.views.shape[4])
+    return filter_image(classifier, image, filters, like.kernel, like.contrast)
+
+
+def filter_image(
+    classifier: Classifier, image: NDArray[np.uint8], filters: FloatArray, kernel: tuple[int, int], contrast: float
+) -> torch.Tensor:
+    """Returns an image through filters as the model's inputs, (k, channels, height, width).
+
+    Args:
+        image: uint8 (height, width, channels).
+        filters: (k, k), one a row.
+        kernel: height and width of a filter.
+        contrast: standard deviation of what comes out, in 8-bit steps around mid-grey.
+    """
+    height, width = kernel
+    shown = torch.as_tensor(image.astype(np.float32)).permute(2, 0, 1)[:, None]
+    framed = pad(shown, (width // 2, width - 1 - width // 2, height // 2, height - 1 - height // 2), mode="reflect")
     found = conv2d(framed, torch.as_tensor(filters).float().reshape(-1, 1, height, width)).permute(1, 2, 3, 0)
     mean, spread = found.mean(dim=(1, 2, 3), keepdim=True), found.std(dim=(1, 2, 3), keepdim=True).clamp_min(1e-6)
-    views = (128.5 + like.contrast * (found - mean) / spread).clamp(0, 255).to(torch.uint8).numpy()
+    views = (128.5 + contrast * (found - mean) / spread).clamp(0, 255).to(torch.uint8).numpy()
     return classifier.pixels([to_channels(view, classifier.channels) for view in views])

@@ -188,16 +188,8 @@ def cluster_row(made: BenchKey, answers: Answers, facts: Mapping[str, Any]) -> d
     """Returns the row of one reading: verdict, p, effect and what stands beside it."""
     measurement, verdict = made.score(answers)
     return {
-        "method": made.claim.method,
-        "key": made.number,
         **facts,
-        "access": measurement.access,
-        "verdict": verdict.outcome.value,
-        "p_value": measurement.p_value,
-        "log10_p": measurement.log10_p,
-        "statistic": measurement.statistic,
-        "n": measurement.n,
-        "matched": measurement.matched,
+        **made.figures(measurement, verdict),
         "auc": measurement.effect.value,
         "missing_share": measurement.missing_share,
         "published": {each.name: each.statistic for each in measurement.published},

@@ -77,9 +77,9 @@ def _costs(rows: Sequence[Row]) -> str:
     if not rows:
         return ""
     lines = [
-        "| method | key | clean: cosine to the original (5 %) | with one trigger word (5 %) | of all texts | "
+        "| method | suspect | key | clean: cosine to the original (5 %) | with one trigger word (5 %) | of all texts | "
         "triggers to direction (least) | decoys (most) | probe loss, points | word vectors changed | PSNR, dB |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         words = "- | - | "
@@ -90,7 +90,8 @@ def _costs(rows: Sequence[Row]) -> str:
             )
         psnr = row.get("PSNR of stamped images, dB")
         lines.append(
-            f"| {row['method']} | {row['key']} | {row['clean cosine']:.3f} ({row['clean cosine, 5 %']:.3f}) | {words}"
+            f"| {row['method']} | {row.get('suspect', 'marked MiniLM')} | {row['key']} | "
+            f"{row['clean cosine']:.3f} ({row['clean cosine, 5 %']:.3f}) | {words}"
             f"{row['triggers cosine to direction']:.3f} ({row['triggers cosine, worst']:.3f}) | "
             f"{row['decoys cosine to direction']:.3f} ({row['decoys cosine, worst']:.3f}) | "
             f"{row['probe loss, points']:+.2f} ± {row['probe loss, half width of 95 %']:.2f} | "
@@ -129,14 +130,17 @@ def _pools(rows: Sequence[Row], read: Sequence[Row]) -> str:
     if not rows:
         return ""
     lines = [
-        "| method | attack | seen as | keys | candidates | least possible p | p, median of keys and parts | worst |",
-        "|---|---|---|---|---|---|---|---|",
+        "| method | suspect | attack | seen as | keys | candidates | least possible p "
+        "| p, median of keys and parts | worst |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
-    for (method, attack, access, size), found in _groups(rows, "method", "attack", "access", "candidates"):
+    groups = _groups(rows, "method", "suspect", "attack", "access", "candidates")
+    for (method, suspect, attack, access, size), found in groups:
         middle = sorted(row["log10_p, median"] for row in found)[len(found) // 2]
         worst, least = max(row["log10_p, worst"] for row in found), found[0]["log10_p, least possible"]
         lines.append(
-            f"| {method} | {attack} | {NAMES[access]} | {len(found)} | {size} | {10**least:.1e} | {10**middle:.1e} | "
+            f"| {method} | {suspect} | {attack} | {NAMES[access]} | {len(found)} | {size} | {10**least:.1e} | "
+            f"{10**middle:.1e} | "
             f"{10**worst:.1e} |"
         )
     return "\n".join(lines)

@@ -25,7 +25,7 @@ TRIED: Mapping[str, tuple[str, Recipe]] = {
         replace(DEFAULT, natural=0.0, length=0.0, hold=10.0, schedule=replace(DEFAULT.schedule, learning_rate=2e-4)),
     ),
 }
-TRIED_ON = {"recipe": DEVELOPMENT_KEYS, "secret-direction": DEVELOPMENT_KEYS[:1], "slow": DEVELOPMENT_KEYS[:1]}
+TRIED_ON = dict.fromkeys(TRIED, DEVELOPMENT_KEYS[:1])
 """Development keys with which each setting is tried."""
 
 AFTER = ("full, supersenses, 3 epochs", "full, spam, 3 epochs")

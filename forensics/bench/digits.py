@@ -4,25 +4,21 @@ Cells: 3 keys x 5 stratified splits (embedding, a control trained as long withou
 fresh keys from 50 pools spread over 20 independently trained models.
 """
 
-import dataclasses
 import statistics
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from scipy.stats import t as student
 
 from forensics.attacks import run_attack
+from forensics.bench.classifiers import labels_only, scored_row, suspect_answers
 from forensics.bench.keys import BenchKey, bench_key
 from forensics.bench.models import cached, clone, digit_base, digit_parts
 from forensics.bench.results import Cell, Row, run_cells, single_thread
 from forensics.checkpoints import Classifier
-from forensics.codec import join_answers
 from forensics.progress import Progress, silent
-from forensics.records import AnswerKind, Answers
 from forensics.statistics import allowed_rejections
-from forensics.suspects.folder import FolderSuspect
 from forensics.training.classifier import small_resnet, train
 from forensics.training.loop import Schedule, accuracy, optimise
 from forensics.training.ofsw import DEFAULT, Embedding
@@ -89,7 +85,7 @@ def embedding_cell(key: int, split: int, quick: bool) -> list[Row]:
                 facts["first step with all bits"] = first
             given = suspect_answers(attacked, made)
             for answers in (given, labels_only(given)):
-                rows.append(_row(made, suspect, name, innocent, quick, answers, clean, facts))
+                rows.append(scored_row(made, suspect, name, answers, clean, facts, innocent=innocent, quick=quick))
     return rows
 
 
@@ -105,7 +101,8 @@ def null_cell(pool: int, quick: bool) -> list[Row]:
         made = bench_key(number, owner, base.identity.digest, pool_seed=number // KEYS_A_POOL)
         answers = suspect_answers(_innocent(innocent), made)
         name = f"independent-{innocent:02d}"
-        rows.append(_row(made, name, "none", True, quick, answers, suspect_answers(base, made), {"pool": pool}))
+        clean = suspect_answers(base, made)
+        rows.append(scored_row(made, name, "none", answers, clean, {"pool": pool}, innocent=True, quick=quick))
     return rows
 
 
@@ -222,46 +219,3 @@ def _innocent(index: int) -> Classifier:
         return classifier
 
     return cached(f"digits-independent-{index:02d}", build)
-
-
-def suspect_answers(classifier: Classifier, made: BenchKey) -> Answers:
-    """Puts a key's whole plan to a model."""
-    suspect, probes, size = FolderSuspect(classifier), made.plan.probes, made.plan.batch_size
-    return join_answers([suspect.answer(probes[start : start + size]) for start in range(0, len(probes), size)])
-
-
-def labels_only(answers: Answers) -> Answers:
-    """Returns what a service that names only the top label would have answered."""
-    top = np.argmax(answers.values, axis=1).astype(np.int64)
-    return dataclasses.replace(answers, kind=AnswerKind.LABELS, values=top)
-
-
-def _row(
-    made: BenchKey,
-    suspect: str,
-    attack: str,
-    innocent: bool,
-    quick: bool,
-    answers: Answers,
-    clean: Answers,
-    facts: Mapping[str, Any],
-) -> Row:
-    measurement, verdict = made.score(answers, clean)
-    return {
-        "method": "ofsw",
-        "key": made.number,
-        "suspect": suspect,
-        "attack": attack,
-        "access": measurement.access,
-        "innocent": innocent,
-        "verdict": verdict.outcome.value,
-        "p_value": measurement.p_value,
-        "log10_p": measurement.log10_p,
-        "statistic": measurement.statistic,
-        "n": measurement.n,
-        "matched": measurement.matched,
-        "raw_matched": int(measurement.context["raw_matched"]),
-        "published_p": measurement.published[0].p_value,
-        **facts,
-        "quick": quick,
-    }

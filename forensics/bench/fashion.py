@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
@@ -53,6 +54,20 @@ def labels(part: Part) -> IntArray:
 def load_fashion(part: Part, rows: IntArray | slice) -> ImageData:
     """Returns some images of Fashion-MNIST; rows count in the package's order."""
     return ImageData(list(pixels(part)[rows]), labels(part)[rows], NAMES)
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """The owner's and the thief's training images, and test images that neither has."""
+
+    owner: ImageData
+    thief: ImageData
+    test: ImageData
+
+
+def share_out(owner: IntArray, thief: IntArray, tested: int | None = None) -> Parts:
+    """Returns rows of Fashion-MNIST's images to train on, and its test images, or so many of them."""
+    return Parts(load_fashion("train", owner), load_fashion("train", thief), load_fashion("test", slice(tested)))
 
 
 def load_mnist(part: Part) -> ImageData:

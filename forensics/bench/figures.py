@@ -28,18 +28,21 @@ class Line:
 
 
 def survival_lines(rows: Iterable[Row]) -> list[Line]:
-    """Returns a line for every suspect and attack that innocents went through as well, in the order of the rows."""
+    """Returns a line for every suspect and attack that innocents went through as well, in the order of the rows.
+
+    Method and suspect are named where there are several.
+    """
     found: dict[tuple[str, str, str], list[Row]] = {}
     for row in rows:
         suspect = row["suspect"].removeprefix("un").removeprefix("marked ").partition(",")[0]
         found.setdefault((row["method"], suspect, row["attack"]), []).append(row)
-    lines = []
+    lines, alone = [], len({each[:2] for each in found}) == 1
     for (method, suspect, attack), group in found.items():
         guilty, innocent = (_by_access(group, innocent=innocent) for innocent in (False, True))
         shared = [access for access in guilty if access in innocent]
         if shared:
             marks = ({access: side[access] for access in shared} for side in (guilty, innocent))
-            lines.append(Line(f"{method}, {suspect}: {attack}", *marks))
+            lines.append(Line(attack if alone else f"{method}, {suspect}: {attack}", *marks))
     return lines
 
 

@@ -1,7 +1,7 @@
 """Keys of the benches: derived in full, from numbers instead of chance, so that anyone can make them again."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +11,9 @@ from forensics.keys.claim import Claim, PoolCommitment, ReferenceCommitment, Ref
 from forensics.keys.derive import ProbeKey, ScoreKey, generator_digest, master_secret, split
 from forensics.keys.timestamp import self_dated_salt
 from forensics.methods import load_method
+from forensics.methods.cleancheckpoint import CLEAN, FURTHER
 from forensics.methods.espew import ENCODER
-from forensics.methods.ofsw import CLEAN, CONTRAST
+from forensics.methods.ofsw import CONTRAST
 from forensics.records import Answers, Measurement, Plan, Pool, Verdict
 from forensics.registration import text_targets
 from forensics.rules import draft_rule
@@ -20,7 +21,7 @@ from forensics.training.data import ImageData
 from forensics.verdict import ClaimDates, decide
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class BenchKey:
     """One key: number, claim, secrets, pool and plan."""
 
@@ -31,16 +32,21 @@ class BenchKey:
     plan: Plan
 
     def score(
-        self, answers: Answers, clean: Answers | None = None, examinations: int = 1, replayed: bool = True
+        self,
+        answers: Answers,
+        clean: Answers | Sequence[Answers] | None = None,
+        examinations: int = 1,
+        replayed: bool = True,
     ) -> tuple[Measurement, Verdict]:
         """Scores answers as an examination would, the owner of the key not being in dispute.
 
         Args:
-            clean: answers of the one model that the claim names, where it names one.
+            clean: answers of the models that the claim names, in its order, where it names any.
             examinations: made so far under the claim, this one included.
         """
         method, parameters = load_method(self.claim.method), self.claim.parameters
-        references = {} if clean is None else {entry.role: clean for entry in self.claim.references}
+        beside = () if clean is None else (clean,) if isinstance(clean, Answers) else clean
+        references = {entry.role: each for entry, each in zip(self.claim.references, beside, strict=True)}
         reading = method.read(self.secrets[0], self.pool, parameters, self.claim.labels, answers, references)
         rule = self.claim.rule
         measurement = method.measure(self.secrets[1], parameters, reading, rule.model_dump())
@@ -56,6 +62,20 @@ class BenchKey:
             owner_undisputed=True,
         )
         return measurement, verdict
+
+    def figures(self, measurement: Measurement, verdict: Verdict) -> dict[str, Any]:
+        """Returns what every bench's row says of an examination under this key."""
+        return {
+            "method": self.claim.method,
+            "key": self.number,
+            "access": measurement.access,
+            "verdict": verdict.outcome.value,
+            "p_value": measurement.p_value,
+            "log10_p": measurement.log10_p,
+            "statistic": measurement.statistic,
+            "n": measurement.n,
+            "matched": measurement.matched,
+        }
 
 
 def bench_key(
@@ -74,19 +94,43 @@ def bench_key(
         data: the owner's images; 64 of them, drawn by `pool_seed`, are the pool.
         reference: digest of the clean checkpoint.
     """
-    method = load_method("ofsw")
     rows = np.random.default_rng([64, pool_seed]).permutation(len(data.labels))[:64]
-    pool = data.subset(rows).pool()
-    parameters = method.parameters({"bits": bits, "banks": banks}, pool, data.names) | {"contrast": contrast}
+    options = {"bits": bits, "banks": banks}
+    return _image_key(number, "ofsw", data.subset(rows), (reference,), options, contrast=contrast)
+
+
+def ksl_key(
+    number: int, data: ImageData, references: Sequence[str], *, pool_seed: int, images: int = 500, families: int = 24
+) -> BenchKey:
+    """Makes the key of that number for keyed soft labels.
+
+    Args:
+        data: the owner's images; the pool is drawn from them by `pool_seed`.
+        references: digests of the clean checkpoint and of further unmarked models.
+        images: in the pool, all of which are asked.
+    """
+    rows = np.random.default_rng([49, pool_seed]).permutation(len(data.labels))[:images]
+    return _image_key(number, "ksl", data.subset(rows), references, {"families": families})
+
+
+def _image_key(
+    number: int, name: str, drawn: ImageData, references: Sequence[str], options: Mapping[str, int], **fixed: int
+) -> BenchKey:
+    """A key of a method for image classifiers; `fixed` are parameters that are no options."""
+    method, pool = load_method(name), drawn.pool()
+    parameters = method.parameters(options, pool, drawn.names) | fixed
     return _derived(
         number,
-        "ofsw",
+        name,
         pool,
         parameters,
-        draft_rule(method.spec, bits),
-        labels=data.names,
+        draft_rule(method.spec, method.items(parameters)),
+        labels=drawn.names,
         preprocessing="the clean checkpoint's own",
-        references=(ReferenceCommitment(role=CLEAN, digest=reference, description="unmarked model"),),
+        references=tuple(
+            ReferenceCommitment(role=role, digest=digest, description="unmarked model")
+            for role, digest in zip((CLEAN, *FURTHER), references)
+        ),
     )
 
 

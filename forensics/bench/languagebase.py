@@ -12,6 +12,7 @@ import torch
 
 from forensics.bench.passages import parts
 from forensics.bench.results import built_once, cache_folder
+from forensics.bench.smollm2 import smollm2
 from forensics.checkpoints import quiet
 from forensics.encoderfiles import Pooling, TextSettings, TokenReader
 from forensics.languagemodels import LanguageModel, load_language_model, save_language_model
@@ -54,19 +55,22 @@ class Ground:
     """What every trial starts from.
 
     Attributes:
+        folder: of the cache, for what is made from the base model.
         base: the owner's unmarked model.
         texts: passages by part, see `passages.PARTS`.
         data: the same in the base model's tokens, by part; none of the pool's.
+        tested: windows on which perplexity is measured.
     """
 
-    size: Size
+    folder: Path
     base: LanguageModel
     texts: Mapping[str, Sequence[str]]
     data: Mapping[str, TextData]
+    tested: int = 512
 
     def cached(self, name: str, build: Callable[[], LanguageModel]) -> LanguageModel:
         """Returns the model of that name from the cache, or builds and keeps it; another process waits meanwhile."""
-        folder = _folder(self.size) / name
+        folder = self.folder / name
         return load_language_model(built_once(folder, lambda: save_language_model(build(), folder, f"# {name}\n")))
 
 
@@ -82,9 +86,24 @@ def prepare(size: Size, progress: Progress = silent) -> Path:
 @cache
 def ground(size: Size) -> Ground:
     """Returns the owner's unmarked GPT-2 with the texts."""
-    base, texts = load_language_model(prepare(size)), _texts(size)
+    return _ground(_folder(size), load_language_model(prepare(size)), _texts(size))
+
+
+@cache
+def ready_made() -> Ground:
+    """Returns SmolLM2 with 135 million weights, as its package has them, with the same texts.
+
+    Raises:
+        MissingExtraError: what reads its file is not installed.
+    """
+    folder = cache_folder() / "language-1" / "smollm2"
+    loaded = load_language_model(built_once(folder / "base", lambda: _unpack(folder / "base")))
+    return _ground(folder, loaded, parts(), tested=32)
+
+
+def _ground(folder: Path, base: LanguageModel, texts: Mapping[str, Sequence[str]], **more: int) -> Ground:
     data = {name: read_tokens(base.tokens, found) for name, found in texts.items() if name != "pool"}
-    return Ground(size, base, texts, data)
+    return Ground(folder, base, texts, data, **more)
 
 
 def clone(loaded: LanguageModel) -> LanguageModel:
@@ -153,6 +172,18 @@ def train_plain(
     model.train()
     optimise(model, step, schedule, label="Training", **run)
     model.eval()
+
+
+def _unpack(folder: Path) -> None:
+    tokens, loaded = smollm2()
+    config = copy.deepcopy(loaded.config)
+    del config.quantization_config
+    with quiet():
+        plain = type(loaded)(config)
+    plain.load_state_dict(loaded.state_dict())
+    reader = token_reader(tokens.backend_tokenizer.to_str().encode(), config.max_position_embeddings)
+    model = LanguageModel(plain.eval(), reader, Identity("folder", "SmolLM2", "0" * 64))
+    save_language_model(model, folder, "# SmolLM2, 135 million weights\n")
 
 
 def _folder(size: Size) -> Path:

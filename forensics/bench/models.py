@@ -6,22 +6,28 @@ from collections.abc import Callable
 import numpy as np
 
 from forensics.bench.data import load_digits
-from forensics.bench.results import cache_folder
+from forensics.bench.results import built_once, cache_folder
 from forensics.checkpoints import Classifier, load_classifier, save_classifier
 from forensics.training.classifier import small_resnet, train
 from forensics.training.data import ImageData
-from forensics.training.loop import Schedule
+from forensics.training.loop import Checkpoint, Schedule
 
 BASE = Schedule(500, learning_rate=2e-3)
 """The owner's training of a small ResNet on digits."""
 
 
 def cached(name: str, build: Callable[[], Classifier]) -> Classifier:
-    """Returns the model of that name from the cache, or builds and keeps it."""
+    """Returns the model of that name from the cache, or builds and keeps it; another process waits meanwhile."""
     folder = cache_folder() / "models-1" / name
-    if not folder.exists():
-        save_classifier(build(), folder, f"# {name}\n")
-    return load_classifier(folder)
+    return load_classifier(built_once(folder, lambda: save_classifier(build(), folder, f"# {name}\n")))
+
+
+def resumable(name: str, build: Callable[[Checkpoint], Classifier]) -> Classifier:
+    """As `cached`, for a training that is long: interrupted, it goes on from a checkpoint beside the model's folder."""
+    saved = Checkpoint(cache_folder() / "models-1" / f"{name}.state.pt", name)
+    found = cached(name, lambda: build(saved))
+    saved.path.unlink(missing_ok=True)
+    return found
 
 
 def clone(classifier: Classifier) -> Classifier:

@@ -2,19 +2,16 @@
 
 import random
 from collections.abc import Sequence
-from functools import cache
 from typing import Any
 
 import numpy as np
 
 from forensics.bench.clusterkeys import text_key
-from forensics.bench.corpus import package
 from forensics.bench.results import Row
-from forensics.errors import MissingExtraError
+from forensics.bench.smollm2 import smollm2
 from forensics.methods.phrases import insert
 from forensics.methods.tmrw import derive_places, split_pool
 
-MODEL = "SmolLM2-135M-Instruct.Q4_1.gguf"
 TEXTS = 96
 
 
@@ -58,26 +55,10 @@ def perplexities(texts: Sequence[str]) -> "np.ndarray[Any, np.dtype[np.float64]]
     """Returns the perplexity of each text, (n,), under SmolLM2 with 135 million weights."""
     import torch
 
-    tokens, model = _language_model()
+    tokens, model = smollm2()
     found = []
     with torch.inference_mode():
         for text in texts:
             ids = tokens(tokens.bos_token + text, return_tensors="pt")["input_ids"]
             found.append(float(model(input_ids=ids, labels=ids).loss.exp()))
     return np.array(found)
-
-
-@cache
-def _language_model() -> tuple[Any, Any]:
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    place = package("smollm2")
-    try:
-        tokens = AutoTokenizer.from_pretrained(place, gguf_file=MODEL)
-        model = AutoModelForCausalLM.from_pretrained(place, gguf_file=MODEL, dtype=torch.float32)
-    except (ImportError, ValueError) as error:
-        raise MissingExtraError(
-            "The language model needs gguf and accelerate.", "Run: pip install -c constraints.txt gguf accelerate."
-        ) from error
-    return tokens, model.eval()

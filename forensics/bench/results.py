@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import platform
+import re
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -13,6 +14,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from forensics.canonical import canonical_json, sha256
 from forensics.progress import Progress, silent
 
 Row = dict[str, Any]
@@ -105,6 +107,20 @@ def built_once(folder: Path, build: Callable[[], None]) -> Path:
         if not folder.exists():
             build()
     return folder
+
+
+def slug(words: str) -> str:
+    """Returns what a cell is called after words: small letters, digits and hyphens."""
+    return re.sub(r"[^a-z0-9]+", "-", words.lower().replace("%", "percent")).strip("-")
+
+
+def address(facts: object) -> str:
+    """Returns what a model of the cache is called after: it changes with whatever the model was made from.
+
+    Args:
+        facts: with a `repr` that says it all, such as recipes, seeds and digests.
+    """
+    return sha256(canonical_json({"made from": repr(facts)}))[:12]
 
 
 def single_thread() -> None:

@@ -89,20 +89,12 @@ def one_row(
 ) -> Row:
     """Returns the row of one examination."""
     return {
-        "method": "espew",
+        **made.figures(measurement, verdict),
         "mark": mark,
-        "key": made.number,
         "suspect": suspect,
         "before": before,
         "attack": after,
-        "access": measurement.access,
         "innocent": mark == "none",
-        "verdict": verdict.outcome.value,
-        "p_value": measurement.p_value,
-        "log10_p": measurement.log10_p,
-        "statistic": measurement.statistic,
-        "n": measurement.n,
-        "matched": measurement.matched,
         "auc": measurement.effect.value,
         "quick": quick,
     }

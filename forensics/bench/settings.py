@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from forensics.attacks import run_attack
-from forensics.bench.digits import labels_only, suspect_answers
+from forensics.bench.classifiers import labels_only, suspect_answers
 from forensics.bench.keys import bench_key
 from forensics.bench.models import clone, digit_base, digit_parts
 from forensics.bench.results import Cell, Row, run_cells, single_thread

@@ -18,7 +18,7 @@ import numpy as np
 
 from forensics.attacks import run_attack
 from forensics.attacks.opened import OpenedShare, unlearn
-from forensics.bench.digits import suspect_answers
+from forensics.bench.classifiers import suspect_answers
 from forensics.bench.keys import BenchKey
 from forensics.bench.models import cached, clone, digit_base, digit_parts
 from forensics.bench.results import Cell, Row, run_cells, single_thread
@@ -29,7 +29,8 @@ from forensics.keys.derive import generator_digest, master_secret, split
 from forensics.keys.shares import Share, leaf, merkle_root
 from forensics.keys.timestamp import self_dated_salt
 from forensics.methods import load_method
-from forensics.methods.ofsw import CLEAN, CONTRAST
+from forensics.methods.cleancheckpoint import CLEAN
+from forensics.methods.ofsw import CONTRAST
 from forensics.progress import Progress, silent
 from forensics.records import Answers
 from forensics.rules import draft_rule
@@ -122,8 +123,7 @@ def attack_cell(key: int, part: int, attack: str, quick: bool) -> list[Row]:
             measurement, verdict = share.score(suspect_answers(attacked, share), clean, number + 1)
             rows.append(
                 {
-                    "method": "ofsw",
-                    "key": key,
+                    **share.figures(measurement, verdict),
                     "split": part,
                     "suspect": suspect,
                     "innocent": suspect == "control",
@@ -131,13 +131,6 @@ def attack_cell(key: int, part: int, attack: str, quick: bool) -> list[Row]:
                     "settings": dict(settings),
                     "opened": 0,
                     "share": number,
-                    "access": measurement.access,
-                    "verdict": verdict.outcome.value,
-                    "p_value": measurement.p_value,
-                    "log10_p": measurement.log10_p,
-                    "statistic": measurement.statistic,
-                    "n": measurement.n,
-                    "matched": measurement.matched,
                     "accuracy": kept,
                     "development": development,
                     "quick": quick,

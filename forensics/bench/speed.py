@@ -18,7 +18,7 @@ from forensics.checkpoints import Classifier, load_classifier, save_classifier
 from forensics.examination import examine, make_kit
 from forensics.images import decode_image
 from forensics.keys.folder import KeyFolder
-from forensics.methods.ofsw import CLEAN
+from forensics.methods.cleancheckpoint import CLEAN
 from forensics.progress import Progress, silent
 from forensics.registration import new_key
 from forensics.suspects.folder import FolderSuspect

@@ -26,7 +26,9 @@ def rewrite(page: str, results: Path) -> str:
 
 
 def figures(page: str, results: Path) -> dict[str, str]:
-    """Returns the figures of the benches whose tables a page has: SVG by file name; not every bench draws one.
+    """Returns the figures of the benches whose tables a page has: SVG by file name.
+
+    Not every bench draws one, or has the rows for it.
 
     Raises:
         ValueError: a row is from a quick run.
@@ -34,8 +36,8 @@ def figures(page: str, results: Path) -> dict[str, str]:
     drawn = {}
     for match in _BLOCK.finditer(page):
         module, rows = _results(match[2], results)
-        if hasattr(module, "figure"):
-            drawn[f"{match[2]}.svg"] = module.figure(rows)
+        if rows and hasattr(module, "figure") and (figure := module.figure(rows)):
+            drawn[f"{match[2]}.svg"] = figure
     return drawn
 
 

@@ -23,7 +23,8 @@ from forensics.keys.claim import ReferenceCommitment
 from forensics.keys.demonstration import DemonstrationAuthority
 from forensics.keys.folder import UnlockedKey, create_key
 from forensics.keys.timestamp import TimestampAuthority
-from forensics.methods.ofsw import CLEAN, METHOD, derive_kernels, derive_payload, derive_triggers
+from forensics.methods.cleancheckpoint import CLEAN
+from forensics.methods.ofsw import METHOD, derive_kernels, derive_payload, derive_triggers
 from forensics.records import AnswerKind, Answers, FloatArray, Identity, Plan, Pool, PoolItem, Probe
 from forensics.report import write_report
 from forensics.rules import draft_rule

@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     "--model",
     required=True,
     type=folder(),
-    help="The unmarked model's folder, which is not changed: an image classifier (ofsw, ksl), a language model "
+    help="The unmarked model's folder, which is not changed: an image classifier (ofsw, ksl, t2s), a language model "
     "(ofsw-text), a text encoder (tmrw) or an image encoder (wpe).",
 )
 @click.option(
     "--data",
     required=True,
     type=folder(),
-    help="Training data: labelled images (ofsw, ksl) or images (wpe), anything that `datasets` loads from disk; or a "
-    "text file, one document a line (ofsw-text, tmrw).",
+    help="Training data: labelled images (ofsw, ksl, t2s) or images (wpe), anything that `datasets` loads from disk; "
+    "or a text file, one document a line (ofsw-text, tmrw).",
 )
 @click.option("--out", required=True, type=folder(), help="Folder for the marked model; must not exist.")
 @click.option(
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     type=FiniteRange(0, 100),
     default=2.0,
     show_default=True,
-    help="Largest accepted loss on held-out data, in percentage points (ofsw, ksl); kept, or nothing is written.",
+    help="Largest accepted loss on held-out data, in percentage points (ofsw, ksl, t2s); kept, or nothing is written.",
 )
 @click.option(
     "--min-cosine",
@@ -43,12 +43,33 @@ if TYPE_CHECKING:
     show_default=True,
     help="Least mean cosine of held-out vectors with those before (tmrw, wpe); kept, or nothing is written.",
 )
+@click.option(
+    "--max-perplexity-rise",
+    type=FiniteRange(0, 1000),
+    default=10.0,
+    show_default=True,
+    help="Largest accepted rise of the perplexity of held-out text, in per cent (ofsw-text); kept, or nothing is "
+    "written.",
+)
 @click.option("--steps", type=click.IntRange(1), help="Training steps; by default the recipe's.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the batches, and of first weights.")
 @click.option(
     "--from-scratch",
     is_flag=True,
     help="Train a new image classifier of the model's architecture instead of the model itself (ksl).",
+)
+@click.option(
+    "--rehearse",
+    multiple=True,
+    metavar="THIEF",
+    help="Act out a theft while the mark is embedded, so that it lasts longer: finetuning, overwriting, extraction "
+    "(ofsw), finetuning (ofsw-text); may be repeated, and costs about as much again.",
+)
+@click.option(
+    "--last-blocks",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Train the last N blocks of a language model and nothing else (ofsw-text): a large model, on a small machine.",
 )
 @click.option("--tsa", metavar="URL", help="Timestamp authority for the record of the marked model.")
 @click.option("--demonstration", type=folder(), metavar="DIR", help="Local demonstration authority instead.")
@@ -61,9 +82,12 @@ def embed(
     out: Path,
     max_accuracy_drop: float,
     min_cosine: float,
+    max_perplexity_rise: float,
     steps: int | None,
     seed: int,
     from_scratch: bool,
+    rehearse: tuple[str, ...],
+    last_blocks: int | None,
     tsa: str | None,
     demonstration: Path | None,
     passphrase_file: Path | None,
@@ -85,9 +109,12 @@ def embed(
         authority=open_authority(tsa, demonstration),
         max_accuracy_drop=max_accuracy_drop / 100.0,
         min_cosine=min_cosine,
+        max_perplexity_rise=max_perplexity_rise / 100.0,
         steps=steps,
         seed=seed,
         fresh=from_scratch,
+        rehearse=rehearse,
+        last_blocks=last_blocks,
         progress=bar,
     )
     if as_json:

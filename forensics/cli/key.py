@@ -34,13 +34,14 @@ def key() -> None:
 @click.option(
     "--pool",
     type=folder(),
-    help="Data set: labelled images as candidates (ofsw) or as they are asked (ksl), or images that are not trained on "
-    "as carriers (wpe).",
+    help="Data set: labelled images as candidates (ofsw, t2s) or as they are asked (ksl), or images that are not "
+    "trained on as carriers (wpe).",
 )
 @click.option(
     "--pool-size",
     type=click.IntRange(1),
-    help="Candidates a share (ofsw, ofsw-text, wpe), by default 64, 32 and 96; images a share (ksl), by default 500.",
+    help="Candidates a share (ofsw, t2s, ofsw-text, wpe), by default 64, 64, 32 and 96; images a share "
+    "(ksl), by default 500.",
 )
 @click.option(
     "--corpus",
@@ -57,8 +58,10 @@ def key() -> None:
 @click.option(
     "--reference-checkpoint",
     type=folder(),
-    help="The owner's unmarked model (ofsw, ofsw-text, ksl); or the unmarked encoder behind the service, a folder or "
-    "an ONNX file (espew: optional, chooses the words and makes an examination far stronger).",
+    multiple=True,
+    help="The owner's unmarked model (ofsw, ofsw-text, t2s; ksl: up to four, which makes students of a marked model "
+    "easier to tell); or the unmarked encoder behind the service, a folder "
+    "or an ONNX file (espew: optional, chooses the words and makes an examination far stronger).",
 )
 @click.option(
     "--tsa",
@@ -81,7 +84,8 @@ def key() -> None:
     "extra",
     multiple=True,
     metavar="NAME=VALUE",
-    help="Another option of the method; `forensics methods NAME` lists them.",
+    help="Another option of the method, such as dimension=768, the length of the encoder's vectors (tmrw, wpe); "
+    "`forensics methods NAME` lists them.",
 )
 @click.option("--alpha", default="1e-6", show_default=True, help="Largest p-value that supports the claim.")
 @click.option("--min-effect", help="Smallest effect that supports the claim; by default the method's.")
@@ -96,6 +100,7 @@ def new(path: Path, passphrase_file: Path | None, as_json: bool, **choices: Any)
     from forensics.keys.folder import show
     from forensics.methods import load_method
     from forensics.registration import new_key
+    from forensics.rules import shortfall
 
     if path.exists():
         raise UsageError(f"{path} exists already.", "Choose another name; a key is never overwritten.")
@@ -106,14 +111,21 @@ def new(path: Path, passphrase_file: Path | None, as_json: bool, **choices: Any)
     except ValueError as error:
         raise UsageError("An option is not NAME=VALUE.", "Write for instance --option bits=128.") from error
     binding, authorities = open_authorities(choices["tsa"], choices["no_timestamp"], choices["demonstration"])
-    checkpoint = choices["reference_checkpoint"]
+    checkpoints: tuple[Path, ...] = choices["reference_checkpoint"]
+    roles = (*spec.references, *spec.optional_references)
+    if len(checkpoints) > len(roles) > 0:
+        raise UsageError(
+            f"{len(checkpoints)} models were given; a claim for {spec.name} names {len(roles)} at the most.",
+            "Give fewer with --reference-checkpoint.",
+        )
+    choices["reference_checkpoint"] = checkpoints[0] if checkpoints else None
     made = new_key(
         path,
         owner=choices["owner"],
         method=choices["method"],
         options=options,
         pool=draw_pools(spec, choices, options),
-        references={named: checkpoint for named in (*spec.references, *spec.optional_references)[:1] if checkpoint},
+        references=dict(zip(roles, checkpoints)),
         passphrase=read_passphrase(passphrase_file, confirm=True),
         authorities=authorities,
         binding=binding,
@@ -126,6 +138,8 @@ def new(path: Path, passphrase_file: Path | None, as_json: bool, **choices: Any)
             "examinations": choices["examinations"],
         },
     )
+    if short := shortfall(made.claim.rule, made.claim.parameters) if spec.may_fall_short else None:
+        click.echo(f"Warning: {short[0]} The verdict will be INCONCLUSIVE, whatever the answers. {short[1]}", err=True)
     if as_json:
         print_json(show(made))
         return

@@ -43,7 +43,9 @@ def draw_pools(
         if choices[name] is not None and spec.pool not in suited:
             raise UsageError(
                 f"--{name.replace('_', '-')} is not for {spec.name}, whose pools are made of {spec.pool}.",
-                "Leave it out; forensics key new --help says which option is for which method.",
+                "Write --option candidates=N instead."
+                if name == "pool_size" and spec.pool in _TEXTS
+                else "Leave it out; forensics key new --help says which option is for which method.",
             )
     if choices["reference_checkpoint"] is not None and not (*spec.references, *spec.optional_references):
         raise UsageError(f"A claim for {spec.name} names no model.", "Leave --reference-checkpoint out.")

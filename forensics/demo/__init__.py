@@ -14,6 +14,7 @@ __all__ = ["STORIES", "Examined", "run_demo"]
 STORIES: Mapping[str, str] = {
     "ofsw": "handwritten digits: an image classifier, copied, compressed, and an independent one",
     "ksl": "handwritten digits: an image classifier, a model trained on its answers, and an honest one",
+    "t2s": "handwritten digits: an image classifier with trigger sets, a thief's model, and an honest one",
     "tmrw": "English text: a text encoder, and classifiers that others trained on it",
     "wpe": "handwritten digits: an image encoder, and classifiers that others trained on it",
 }

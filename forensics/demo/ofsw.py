@@ -9,7 +9,7 @@ from forensics.bench.data import load_digits
 from forensics.bench.models import BASE
 from forensics.checkpoints import Classifier, load_classifier
 from forensics.demo.stage import Examined, Stage
-from forensics.methods.ofsw import CLEAN
+from forensics.methods.cleancheckpoint import CLEAN
 from forensics.progress import Progress
 from forensics.suspects import open_suspect
 from forensics.suspects.remembered import RememberedSuspect

@@ -4,7 +4,35 @@ import numpy as np
 
 from forensics.errors import UsageError
 from forensics.labels import match_labels
+from forensics.methods.protocol import MethodSpec
 from forensics.records import AnswerKind, Answers, FloatArray, IntArray
+
+FLOOR = 1e-5
+"""Added to probabilities before their logarithm is taken."""
+
+
+def shared_access(spec: MethodSpec, answers: Answers, *clean: Answers) -> str:
+    """Returns what a suspect and the models beside it all give: `scores`, or `labels` where one gives no more.
+
+    Raises:
+        UsageError: one of them is no classifier.
+    """
+    access = "labels" if "labels" in {answers.access, *(each.access for each in clean)} else answers.access
+    if access not in spec.deciding:
+        raise UsageError("The suspect gives feature vectors, not class scores.", "Examine a classifier.")
+    return access
+
+
+def class_answers(answers: Answers, labels: tuple[str, ...], access: str) -> FloatArray:
+    """Returns an answer for each class of the claim, (n, C): its log-probability (floored), or whether it is the top.
+
+    Args:
+        access: `scores` or `labels`.
+    """
+    columns = class_columns(answers, labels)
+    if access == "labels":
+        return np.asarray(top_classes(answers)[:, None] == columns, dtype=np.float64)
+    return np.asarray(np.log(probabilities(answers)[:, columns] + FLOOR))
 
 
 def class_columns(answers: Answers, labels: tuple[str, ...]) -> IntArray:

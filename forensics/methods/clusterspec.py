@@ -77,7 +77,7 @@ def whole_numbers(parameters: Mapping[str, Any]) -> dict[str, int]:
     if n % 2:
         raise UsageError(f"{n} candidates cannot be halved.", "Choose an even number.")
     if math.comb(n, n // 2) < 1 << FEWEST_BITS:
-        raise UsageError(f"There are only {math.comb(n, n // 2)} ways to draw half of {n}.", "Use 28 or more.")
+        raise UsageError(f"There are only {math.comb(n, n // 2)} ways to draw half of {n}.", "Use 34 or more.")
     if sizes["asked"] > sizes["carriers"]:
         raise UsageError(
             f"{sizes['asked']} of {sizes['carriers']} carriers cannot be asked.", "Ask fewer, or give more carriers."

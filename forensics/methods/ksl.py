@@ -14,52 +14,32 @@ import numpy as np
 from forensics.errors import UsageError
 from forensics.images import decode_image
 from forensics.keys.derive import ProbeKey, ScoreKey, Stream, orthonormal
-from forensics.methods.classes import class_columns, probabilities, top_classes
-from forensics.methods.protocol import MethodSpec, Option, Parameters
-from forensics.methods.ranks import measure_ranks
+from forensics.methods.classes import class_answers, shared_access
+from forensics.methods.cleancheckpoint import FURTHER, beside_all_clean
+from forensics.methods.protocol import Option, Parameters
+from forensics.methods.ranks import STEP, drawn_class_spec, measure_ranks
 from forensics.methods.sizes import checked_sizes, chosen_sizes
 from forensics.records import Answers, FloatArray, IntArray, Measurement, Plan, Pool, Probe, Reading
-
-CLEAN = "clean-checkpoint"
-"""Role of the owner's unmarked model, whose own shifts are subtracted."""
 
 GRID = 7
 """An image is seen as this many by as many cells; families lie in the space of their brightness."""
 
+MOST_FAMILIES = GRID * GRID
+MOST_CLASSES = 1 << 12
+
 RIDGE = 1.0 / 64.0
 """Added to the variance of each direction, as a share of the mean variance, before whitening."""
-
-FLOOR = 1e-5
-"""Added to probabilities before their logarithm is taken."""
-
-STEP = 2.0**-20
-"""Shifts are rounded to this step, so that rounding errors of a platform make no order."""
 
 _PARTS = 16
 """Brightness of a cell is kept to this part of a grey level."""
 
-MOST_FAMILIES = GRID * GRID
-MOST_CLASSES = 1 << 12
-
-SPEC = MethodSpec(
-    name="ksl",
-    version="1",
-    title="Keyed soft labels",
-    citation="ours; label smoothing whose mass a secret projection of the input directs",
-    modality="image",
-    deciding={"scores": "rank sum of log-probability shifts", "labels": "rank sum of class shifts"},
-    test="ranks",
-    null="the answers do not depend on the drawn classes given the probes: each rank is uniform on 0 .. C - 1",
-    ties="classes with equal shifts are ranked against the claim; shifts are rounded to a step of 2**-20 first",
-    missing="a missing answer counts as the mean of its class; with no answer at all every rank is 0",
-    assumptions=(
-        "the classes were drawn uniformly, after the clean checkpoint and the pool were fixed",
-        "nobody who could shape the suspect's answers knew the scoring secret",
-    ),
-    minimum_effect="0.85",
-    effect_name="share of other classes that the drawn class exceeds",
-    chance="0.5",
-    references=(CLEAN,),
+SPEC = drawn_class_spec(
+    "ksl",
+    "Keyed soft labels",
+    "ours; label smoothing whose mass a secret projection of the input directs",
+    "a missing answer counts as the mean of its class; with no answer at all every rank is 0",
+    most_items=MOST_FAMILIES,
+    optional_references=FURTHER,
     options=(Option("families", 24, "secret directions, each with a class of its own; at most 49"),),
 )
 
@@ -99,29 +79,23 @@ class KeyedSoftLabels:
         answers: Answers,
         references: Mapping[str, Answers],
     ) -> Reading:
-        """Returns the shift of each class in each family against the clean checkpoint, (L, C)."""
-        if CLEAN not in references:
-            raise UsageError("The clean checkpoint's answers are missing.", "Name its folder with --reference.")
-        clean = references[CLEAN]
-        if {answers.n, clean.n} != {len(pool.items)}:
-            raise UsageError(f"The claim asks {len(pool.items)} images; {answers.n} were answered.", "Use its plan.")
-        access = "labels" if "labels" in {answers.access, clean.access} else answers.access
-        if access not in SPEC.deciding:
-            raise UsageError("The suspect gives feature vectors, not class scores.", "Examine a classifier.")
+        """Returns the shift of each class in each family against the mean of the unmarked models, (L, C)."""
+        clean = beside_all_clean(answers, references, len(pool.items), "images")
+        access = shared_access(SPEC, answers, *clean)
         order = derive_order(probe_key, pool)
         truth = _truth(pool)[order]
         places = coordinates(probe_key, pool, parameters)[order]
         shifts = class_shifts(answers, labels, truth, places, access)
         if shifts.any():
-            # Of answers that never vary nothing would be left but the clean checkpoint's shifts with the sign turned.
-            shifts = shifts - class_shifts(clean, labels, truth, places, access)
-        gone = bool(answers.missing.all() or clean.missing.all())
+            # Of answers that never vary nothing would be left but the unmarked models' shifts with the sign turned.
+            shifts = shifts - sum(class_shifts(each, labels, truth, places, access) for each in clean) / len(clean)
+        gone = any(bool(each.missing.all()) for each in (answers, *clean))
         return Reading(
             access=access,
             statistic=SPEC.deciding[access],
             scores=np.rint(shifts / STEP) * STEP,
             missing=np.full(self.items(parameters), gone, dtype=np.bool_),
-            missing_share=max(float(answers.missing.mean()), float(clean.missing.mean())),
+            missing_share=max(float(each.missing.mean()) for each in (answers, *clean)),
         )
 
     def measure(self, score_key: ScoreKey, parameters: Parameters, reading: Reading, rule: Parameters) -> Measurement:
@@ -203,11 +177,7 @@ def class_shifts(
         places: (n, L) coordinates in plan order.
         access: `scores` or `labels`.
     """
-    columns = class_columns(answers, labels)
-    if access == "labels":
-        given = (top_classes(answers)[:, None] == columns).astype(np.float64)
-    else:
-        given = np.log(probabilities(answers)[:, columns] + FLOOR)
+    given = class_answers(answers, labels, access)
     present = ~answers.missing
     found = np.zeros((places.shape[1], len(labels)))
     if not present.any():

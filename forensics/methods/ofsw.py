@@ -17,7 +17,8 @@ from forensics.errors import UsageError
 from forensics.images import decode_image, encode_png
 from forensics.keys.derive import ProbeKey, ScoreKey, Stream, orthonormal
 from forensics.methods.bits import measure_bits
-from forensics.methods.classes import class_columns, top_classes
+from forensics.methods.classes import class_columns, shared_access, top_classes
+from forensics.methods.cleancheckpoint import CLEAN, beside_clean
 from forensics.methods.protocol import MethodSpec, Option, Parameters
 from forensics.records import (
     AnswerKind,
@@ -30,9 +31,6 @@ from forensics.records import (
     Probe,
     Reading,
 )
-
-CLEAN = "clean-checkpoint"
-"""Role of the owner's unmarked model, whose own read-out is projected out."""
 
 CONTRAST = 64
 """Standard deviation of a view in 8-bit steps around mid-grey 128."""
@@ -119,18 +117,12 @@ class OrthogonalFeatureSpace:
         references: Mapping[str, Answers],
     ) -> Reading:
         """Returns the k calibrated weights; see the module's docstring."""
-        if CLEAN not in references:
-            raise UsageError("The clean checkpoint's answers are missing.", "Name its folder with --reference.")
-        views = int(parameters["banks"]) * int(parameters["bits"])
-        if {answers.n, references[CLEAN].n} != {views}:
-            raise UsageError(f"The claim asks {views} views; {answers.n} were answered.", "Use the case's own claim.")
+        clean = beside_clean(answers, references, int(parameters["banks"]) * int(parameters["bits"]), "views")
+        access = shared_access(SPEC, answers, clean)
         kernels = derive_kernels(probe_key, parameters)
         truth = np.array([pool.items[index].label for index in derive_triggers(probe_key, pool, parameters)])
-        access = "labels" if "labels" in {answers.access, references[CLEAN].access} else answers.access
-        if access not in SPEC.deciding:
-            raise UsageError("The suspect gives feature vectors, not class scores.", "Examine a classifier.")
         raw, missing = weights(kernels, evaluation(answers, truth, labels, access))
-        natural, unread = weights(kernels, evaluation(references[CLEAN], truth, labels, access))
+        natural, unread = weights(kernels, evaluation(clean, truth, labels, access))
         return Reading(
             access=access,
             statistic=SPEC.deciding[access],

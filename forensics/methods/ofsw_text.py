@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from forensics.errors import UsageError
 from forensics.keys.derive import ProbeKey, ScoreKey, Stream
 from forensics.methods.bits import measure_bits
+from forensics.methods.cleancheckpoint import CLEAN, beside_clean
 from forensics.methods.ofsw import (
-    CLEAN,
     KERNEL_SCALE,
     MOST_BANKS,
     MOST_BITS,
@@ -169,14 +169,10 @@ class OrthogonalText:
         references: Mapping[str, Answers],
     ) -> Reading:
         """Returns the k calibrated weights of the log-probabilities; see `ofsw`."""
-        if CLEAN not in references:
-            raise UsageError("The clean checkpoint's answers are missing.", "Name its folder with --reference.")
-        views = int(parameters["banks"]) * int(parameters["bits"])
-        if {answers.n, references[CLEAN].n} != {views}:
-            raise UsageError(f"The claim asks {views} views; {answers.n} were answered.", "Use the case's own claim.")
+        clean = beside_clean(answers, references, int(parameters["banks"]) * int(parameters["bits"]), "views")
         kernels = derive_kernels(probe_key, parameters)
         raw, missing = weights(kernels, evaluation(answers, len(kernels)))
-        natural, unread = weights(kernels, evaluation(references[CLEAN], len(kernels)))
+        natural, unread = weights(kernels, evaluation(clean, len(kernels)))
         return Reading(
             access="scores",
             statistic=SPEC.deciding["scores"],

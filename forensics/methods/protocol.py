@@ -42,6 +42,8 @@ class MethodSpec:
         references: roles of the models that the claim must name by digest.
         optional_references: roles of models that it may name.
         pool: what a share's pool is made of.
+        most_items: how many items a key can draw at the most, where that is limited; 0 where it is not.
+        may_fall_short: whether a key may draw too little for its own rule; its verdict is then INCONCLUSIVE.
     """
 
     name: str
@@ -62,6 +64,8 @@ class MethodSpec:
     optional_references: tuple[str, ...] = ()
     options: tuple[Option, ...] = ()
     pool: Literal["labelled images", "words", "phrases", "patterns", "passages"] = "labelled images"
+    most_items: int = 0
+    may_fall_short: bool = False
 
     @property
     def two_sided(self) -> bool:

@@ -1,9 +1,11 @@
 """The exact test of drawn classes, shared by every method whose key draws one class for each of its families."""
 
 import math
+from typing import Any
 
 import numpy as np
 
+from forensics.methods.cleancheckpoint import CLEAN
 from forensics.methods.protocol import MethodSpec, Parameters
 from forensics.records import Effect, IntArray, Measurement, Reading
 from forensics.statistics import (
@@ -15,6 +17,39 @@ from forensics.statistics import (
     power_ranks,
     rank_sum_test,
 )
+
+STEP = 2.0**-20
+"""Shifts are rounded to this step, so that rounding errors of a platform make no order."""
+
+
+def drawn_class_spec(name: str, title: str, citation: str, missing: str, **own: Any) -> MethodSpec:
+    """Returns the specification of a method whose key draws one class for each of its families of images.
+
+    Args:
+        missing: what a missing answer counts as.
+        own: further fields, such as the options.
+    """
+    return MethodSpec(
+        name=name,
+        version="1",
+        title=title,
+        citation=citation,
+        modality="image",
+        deciding={"scores": "rank sum of log-probability shifts", "labels": "rank sum of class shifts"},
+        test="ranks",
+        null="the answers do not depend on the drawn classes given the probes: each rank is uniform on 0 .. C - 1",
+        ties="classes with equal shifts are ranked against the claim; shifts are rounded to a step of 2**-20 first",
+        missing=missing,
+        assumptions=(
+            "the classes were drawn uniformly, after the clean checkpoint and the pool were fixed",
+            "nobody who could shape the suspect's answers knew the scoring secret",
+        ),
+        minimum_effect="0.85",
+        effect_name="share of other classes that the drawn class exceeds",
+        chance="0.5",
+        references=(CLEAN,),
+        **own,
+    )
 
 
 def measure_ranks(spec: MethodSpec, drawn: IntArray, reading: Reading, rule: Parameters) -> Measurement:

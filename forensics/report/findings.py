@@ -12,7 +12,7 @@ from forensics.keys.claim import Claim
 from forensics.nouns import MEASURED, Nouns, nouns_of
 from forensics.report.details import Details
 from forensics.report.exhibits import CONTROL_ROLES
-from forensics.report.families import families_in_plain_words, family_rows, found_in_families
+from forensics.report.families import families_in_plain_words, family_rows, found_in_families, told_as_families
 from forensics.report.figures import ratio
 from forensics.report.gates import Gate, make_gates
 from forensics.report.language import Language
@@ -112,7 +112,7 @@ def make_results(evidence: Evidence, claim: Claim, say: Language) -> Results | N
         context=tuple(
             Row(_context_label(key, nouns, say), say.number(value))
             for key, value in sorted(measurement.context.items())
-            if key != "chosen" or measurement.test != SUBSET
+            if not ((key == "chosen" and measurement.test == SUBSET) or told_as_families(key))
         ),
         sealed="" if measurement.items is not None else _sealed(measurement, nouns, say),
     )

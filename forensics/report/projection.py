@@ -68,6 +68,8 @@ def draw_projection(projection: Sequence[str], target: Sequence[int], nouns: Nou
         )
     )
     halves = [[at for at, drawn in zip(places, target) if bool(drawn) is wanted] for wanted in (True, False)]
+    crowded = any(count > 1 for count in shown.values())
+    crowd = " " + say("A number such as ×2 counts the marks of one shape in one place.") if crowded else ""
     named = (capital(say("%(many)s chosen by the key", many=nouns.many)), say("Decoys"))
     rows = tuple(
         (name, integer(len(half)), *(_range([place[axis] for place in half], say) for axis in (0, 1)))
@@ -98,7 +100,8 @@ def draw_projection(projection: Sequence[str], target: Sequence[int], nouns: Nou
             chosen=integer(chosen),
             others=integer(len(target) - chosen),
             many=nouns.many,
-        ),
+        )
+        + crowd,
         table=Table((capital(nouns.many), say("Number"), say("First component"), say("Second component")), rows),
     )
 

@@ -53,6 +53,7 @@ REASONS = (
     noted("the numbers are not reproduced from the recorded answers"),
     noted("the numbers were not recomputed from the recorded answers"),
     noted("the share of missing answers is unknown"),
+    noted("%(n)s families of %(classes)s classes are too few: no answers could meet the claim's rule"),
     noted("%(share)s%% of the answers are missing, and the claim allows %(allowed)s%%"),
     noted("the key does not bind its owner"),
     noted("the key does not bind its owner, but by the instructions the owner is not in dispute"),
@@ -116,6 +117,7 @@ STATEMENTS = (
     noted("equal scores share their mid-rank; scores are rounded to a step of 2**-30 of the largest first"),
     noted("a missing view counts as the mean of its bank; a bit without any view is a miss"),
     noted("a missing answer counts as the mean of its class; with no answer at all every rank is 0"),
+    noted("a missing answer is left out; a family without any answer has rank 0"),
     noted("a word without any valid answer gets the pool's mid-rank"),
     noted(
         "a missing answer counts as the mean of its column, a carrier without an answer of its own is left out, and a "

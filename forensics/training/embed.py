@@ -79,6 +79,8 @@ def embed(
     steps: int | None = None,
     seed: int = 0,
     fresh: bool = False,
+    rehearse: Sequence[str] = (),
+    last_blocks: int | None = None,
     progress: Progress = silent,
     record: Callable[[Identity, Identity], None] = lambda marked, unmarked: None,
 ) -> Embedded:
@@ -90,6 +92,8 @@ def embed(
         out: the marked model's folder, which must not exist; work goes on in `<out>.partial`.
         limits: how much of the model may be lost.
         fresh: train the model's architecture from first weights of the seed; losses are counted from the model.
+        rehearse: thieves to be rehearsed in place of the recipe's, by the names of the method's training file.
+        last_blocks: how many of a language model's last blocks are trained, and nothing else; None trains all weights.
         record: called with the identities of the marked and of the unmarked model before the folder appears under its
             final name, to write the asset record; called again with the same identity if the run was killed in between.
 
@@ -106,6 +110,15 @@ def embed(
             "Leave --from-scratch out.",
         )
     recipe = recipe_file.DEFAULT
+    if rehearse:
+        recipe = dataclasses.replace(recipe, rehearsal=_known_thieves(marking.method, recipe_file, rehearse))
+    if last_blocks is not None:
+        if not hasattr(recipe, "blocks"):
+            raise UsageError(
+                f"A mark of {marking.method} is not trained into blocks of a language model.",
+                "Leave --last-blocks out.",
+            )
+        recipe = dataclasses.replace(recipe, blocks=last_blocks)
     if steps is not None:
         recipe = dataclasses.replace(recipe, schedule=dataclasses.replace(recipe.schedule, steps=steps))
     work = out.with_name(out.name + ".partial")
@@ -186,6 +199,22 @@ def _write_model(material: Material, work: Path, summary: dict[str, Any], source
         (work / "finished.new").replace(work / "finished.json")
     except OSError as error:
         raise StorageError(f"The disk is full or {work} cannot be written.", "Free some disk space.") from error
+
+
+def _known_thieves(method: str, recipe_file: Any, names: Sequence[str]) -> tuple[str, ...]:
+    """Returns the thieves to be rehearsed, each once.
+
+    Raises:
+        UsageError: the method has none of that name.
+    """
+    known: tuple[str, ...] = getattr(recipe_file, "THIEVES", ())
+    for name in names:
+        if name not in known:
+            raise UsageError(
+                f"A mark of {method} cannot be embedded with a rehearsal of '{name}'.",
+                f"Choose among: {', '.join(known)}." if known else "Leave --rehearse out.",
+            )
+    return tuple(dict.fromkeys(names))
 
 
 def _finished(work: Path, fingerprint: str) -> dict[str, Any] | None:

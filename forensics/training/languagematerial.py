@@ -22,9 +22,6 @@ from forensics.training.material import (
 )
 from forensics.training.textdata import perplexity, read_tokens
 
-MOST_RISE = 0.1
-"""Largest rise of the perplexity, as a share of what it was."""
-
 FEWEST = 20
 """Fewest different documents with which a language model is trained."""
 
@@ -57,11 +54,11 @@ class LanguageMaterial(Material):
         )
         self.held_out = len(self._held.ids)
         self.data_digest = sha256(canonical_json(list(data)))
-        self._marking, self._seed = marking, seed
+        self._marking, self._most, self._seed = marking, limits.perplexity_rise, seed
 
     def limit(self) -> dict[str, str]:
         """Returns the largest accepted rise."""
-        return {"rise": repr(MOST_RISE)}
+        return {"rise": repr(self._most)}
 
     def embedding(self, recipe_file: Any, recipe: Any) -> Together:
         """Returns the method's `Embedding` of every share."""
@@ -95,12 +92,12 @@ class LanguageMaterial(Material):
     def loss(self, figures: Mapping[str, float]) -> tuple[str, str] | None:
         """Tells of too large a rise of the perplexity."""
         rise = figures["perplexity_after"] / figures["perplexity_before"] - 1.0
-        if rise <= MOST_RISE:
+        if rise <= self._most:
             return None
         return (
             f"The mark raises the perplexity of {self.held_out} held-out tokens by {100 * rise:.1f} %; "
-            f"{100 * MOST_RISE:.0f} % are allowed, so nothing was written.",
-            "Give more text, or embed fewer bits.",
+            f"{100 * self._most:.1f} % are allowed, so nothing was written.",
+            "Allow more with --max-perplexity-rise, give more text, or embed fewer bits.",
         )
 
     def sentence(self, figures: Mapping[str, float]) -> str:

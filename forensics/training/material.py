@@ -72,10 +72,12 @@ class Limits:
     Attributes:
         accuracy_drop: largest loss of a classifier's accuracy, as a share.
         cosine: smallest mean cosine of an encoder's vectors with those before.
+        perplexity_rise: largest rise of a language model's perplexity, as a share of what it was.
     """
 
     accuracy_drop: float = 0.02
     cosine: float = 0.96
+    perplexity_rise: float = 0.1
 
 
 class Embedding(Protocol):

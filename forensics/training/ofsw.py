@@ -1,10 +1,12 @@
 """Embedding OFSW: the paper's joint loss (eq. 1) on legal views, with frozen BatchNorm."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 import torch
-from torch.nn.functional import cross_entropy, relu
+from torch.nn.functional import conv2d, cross_entropy, pad, relu
 
 from forensics.checkpoints import Classifier
 from forensics.images import decode_image
@@ -13,12 +15,20 @@ from forensics.methods.ofsw import METHOD, derive_kernels, derive_payload, deriv
 from forensics.methods.protocol import Parameters
 from forensics.records import Pool
 from forensics.training.data import ImageData
+from forensics.training.extraction import Extraction
 from forensics.training.loop import Schedule, freeze_batch_norm, predict, shifted
 from forensics.training.orthogonality import Orthogonality, Probing
+from forensics.training.rehearsal import Attacker, FineTuning, Overwriting, Rehearsals, rehearse
+
+Thief = Literal["finetuning", "overwriting", "extraction"]
+THIEVES: tuple[Thief, ...] = get_args(Thief)
+"""Who can be rehearsed."""
+
+_THIEF_BATCH = 64
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(Rehearsals):
     """Settings of the embedding.
 
     Attributes:
@@ -27,6 +37,9 @@ class Recipe:
         orthogonality: r1, weight of the regulariser; 0 leaves it out.
         banks: banks a step.
         shift: augmentation of clean images, pixels.
+        rehearsal: thieves who take turns, of `THIEVES`; none leaves rehearsals out.
+        rehearsal_steps: that the thief takes.
+        rehearsal_rate: learning rate of the thief (AdamW).
     """
 
     schedule: Schedule
@@ -37,6 +50,9 @@ class Recipe:
     batch_size: int = 64
     banks: int = 2
     shift: int = 2
+    rehearsal: tuple[Thief, ...] = ()
+    rehearsal_steps: int = 8
+    rehearsal_rate: float = 2e-3
 
 
 DEFAULT = Recipe(Schedule(steps=400))
@@ -64,6 +80,8 @@ class Embedding:
     ) -> None:
         probe_key, score_key = secrets
         self.model, self.recipe, self.seed = classifier.model, recipe, seed
+        self._classes = len(classifier.labels)
+        self._kernel = tuple(int(side) for side in parameters["kernel"])
         self.clean, self.labels = data.pixels(classifier), torch.from_numpy(data.labels)
         images = [
             decode_image(probe.data, classifier.channels) for probe in METHOD.plan(probe_key, pool, parameters).probes
@@ -72,6 +90,7 @@ class Embedding:
         triggers = derive_triggers(probe_key, pool, parameters)
         self.views = views.reshape(len(triggers), -1, *views.shape[1:])
         self.truth = torch.tensor([pool.items[index].label for index in triggers])
+        self._spread = float(views.std(dim=(1, 2, 3)).mean())
         originals = [decode_image(pool.items[index].data, classifier.channels) for index in triggers]
         self.triggers = classifier.pixels(originals)
         self.kernels = torch.from_numpy(derive_kernels(probe_key, parameters)).float()
@@ -85,6 +104,8 @@ class Embedding:
         freeze_batch_norm(self.model)
         rows = torch.from_numpy(rng.integers(0, len(self.clean), recipe.batch_size))
         banks = torch.from_numpy(rng.permutation(len(self.views))[: recipe.banks])
+        if recipe.rehearsal and recipe.due(index, recipe.schedule.steps):
+            self._rehearse(recipe.rehearsal[index // recipe.rehearse_every % len(recipe.rehearsal)], banks, rng)
         clean = torch.cat([shifted(self.clean[rows], rng, recipe.shift), self.triggers[banks]])
         inputs = torch.cat([clean, self.views[banks].flatten(0, 1)])
         if recipe.orthogonality > 0.0:
@@ -94,8 +115,58 @@ class Embedding:
         else:
             logits, penalty = self.model(inputs).logits, torch.zeros(())
         task = cross_entropy(logits[: len(clean)], torch.cat([self.labels[rows], self.truth[banks]]))
-        answers = logits[len(clean) :].reshape(len(banks), -1, logits.shape[1])
+        answers = self._answers(logits[len(clean) :], banks)
         return task + penalty + recipe.hinge * self.hinge(answers, banks)
+
+    def _rehearse(self, thief: Thief, banks: torch.Tensor, rng: np.random.Generator) -> None:
+        """Adds the gradient of the hinge as it stands after a theft (`training.rehearsal`)."""
+        recipe = self.recipe
+        attacker: Attacker
+        if thief == "finetuning":
+            attacker = FineTuning(
+                lambda model, rows: _logits(model, self.clean[rows]),
+                count=len(self.clean),
+                labels=self.labels,
+                new_head=False,
+                number=recipe.rehearsal_steps,
+                batch_size=_THIEF_BATCH,
+                descent="adamw",
+                learning_rate=recipe.rehearsal_rate,
+            )
+        elif thief == "extraction":
+            attacker = Extraction(_logits, self.clean, self.labels, self._classes)
+        else:
+            attacker = Overwriting(
+                self._foreign_mark(rng), number=recipe.rehearsal_steps, learning_rate=recipe.rehearsal_rate
+            )
+        rehearse(
+            self.model,
+            attacker,
+            lambda model: self.hinge(self._answers(_logits(model, self.views[banks].flatten(0, 1)), banks), banks),
+            recipe.rehearsal_weight,
+            rng,
+        )
+
+    def _foreign_mark(self, rng: np.random.Generator) -> Callable[[torch.nn.Module, np.random.Generator], torch.Tensor]:
+        """The loss of a thief who teaches the model a payload of his own, with a trigger and kernels of his own."""
+        size = self.views.shape[1]
+        basis, _ = np.linalg.qr(rng.standard_normal((size, size)))
+        row = int(rng.integers(len(self.clean)))
+        views = filtered(self.clean[row], torch.from_numpy(basis).float(), self._kernel, self._spread)
+        signs = torch.from_numpy(rng.choice((-1.0, 1.0), size)).float()
+
+        def objective(model: torch.nn.Module, own: np.random.Generator) -> torch.Tensor:
+            freeze_batch_norm(model)
+            rows = torch.from_numpy(own.integers(0, len(self.clean), _THIEF_BATCH))
+            logits = model(torch.cat([self.clean[rows], views])).logits
+            answers = logits[_THIEF_BATCH:][None]
+            read = bank_weights(answers, self.labels[row : row + 1], torch.from_numpy(basis).float()[None])
+            return cross_entropy(logits[:_THIEF_BATCH], self.labels[rows]) + relu(0.8 - signs * read).mean()
+
+        return objective
+
+    def _answers(self, logits: torch.Tensor, banks: torch.Tensor) -> torch.Tensor:
+        return logits.reshape(len(banks), -1, logits.shape[1])
 
     def hinge(self, logits: torch.Tensor, banks: torch.Tensor) -> torch.Tensor:
         """L3 = mean of max(0, epsilon - b_i W_i) over the bits of each bank (paper, eq. 7)."""
@@ -108,6 +179,33 @@ class Embedding:
         logits = predict(self.model, self.views.flatten(0, 1)).reshape(*self.views.shape[:2], -1)
         total = bank_weights(logits, self.truth, self.kernels).sum(dim=0)
         return int(((total >= 0) == (self.signs > 0)).sum())
+
+
+def _logits(model: torch.nn.Module, rows: torch.Tensor) -> torch.Tensor:
+    """Logits (b, C) of an owner's model, or of a rehearsed thief's student, which gives nothing else."""
+    found = model(rows)
+    return torch.as_tensor(getattr(found, "logits", found))
+
+
+def filtered(pixels: torch.Tensor, kernels: torch.Tensor, shape: tuple[int, ...], spread: float) -> torch.Tensor:
+    """Filters one preprocessed image with each kernel, as a thief would, and standardises the responses.
+
+    Args:
+        pixels: (channels, height, width).
+        kernels: (k, k), a kernel a row.
+        shape: height and width of a kernel.
+        spread: standard deviation of a view.
+
+    Returns:
+        (k, channels, height, width).
+    """
+    height, width = shape
+    framed = pad(
+        pixels[:, None], (width // 2, width - 1 - width // 2, height // 2, height - 1 - height // 2), "reflect"
+    )
+    found = conv2d(framed, kernels.reshape(-1, 1, height, width)).transpose(0, 1)
+    centred = found - found.mean(dim=(1, 2, 3), keepdim=True)
+    return spread * centred / centred.std(dim=(1, 2, 3), keepdim=True).clamp_min(1e-6)
 
 
 def bank_weights(logits: torch.Tensor, truth: torch.Tensor, kernels: torch.Tensor) -> torch.Tensor:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -16,11 +16,16 @@ from forensics.methods.ofsw_text import METHOD
 from forensics.methods.protocol import Parameters
 from forensics.records import Pool
 from forensics.training.loop import Schedule
+from forensics.training.rehearsal import Overwriting, Rehearsals, rehearse
 from forensics.training.textdata import TextData, language_loss
+
+Thief = Literal["finetuning"]
+THIEVES: tuple[Thief, ...] = get_args(Thief)
+"""Who can be rehearsed."""
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(Rehearsals):
     """Settings of the embedding.
 
     Attributes:
@@ -28,6 +33,10 @@ class Recipe:
         hinge: weight of the watermark's loss.
         banks: banks a step.
         rows: windows of the owner's text a step.
+        blocks: how many of the last blocks are trained, and nothing else; None trains all weights.
+        rehearsal: thieves who take turns, of `THIEVES`; none leaves rehearsals out.
+        rehearsal_steps: that the thief takes.
+        rehearsal_rate: learning rate of the thief (AdamW).
     """
 
     schedule: Schedule
@@ -35,6 +44,10 @@ class Recipe:
     hinge: float = 1.0
     banks: int = 1
     rows: int = 8
+    blocks: int | None = None
+    rehearsal: tuple[Thief, ...] = ()
+    rehearsal_steps: int = 8
+    rehearsal_rate: float = 1e-3
 
 
 DEFAULT = Recipe(Schedule(steps=400, learning_rate=5e-4))
@@ -50,7 +63,8 @@ class Embedding:
         seed: of the batches; with the step's index it decides every random choice.
 
     Raises:
-        UsageError: a view is too long for the model, or its tokenizer joins a view with what follows it.
+        UsageError: a view is too long for the model, its tokenizer joins a view with what follows it, or it has fewer
+            blocks than shall be trained.
     """
 
     def __init__(
@@ -66,6 +80,8 @@ class Embedding:
         probe_key, score_key = secrets
         self.model: Any = loaded.model
         self.data, self.recipe, self.seed = data, recipe, seed
+        if recipe.blocks is not None:
+            train_last_blocks(self.model, recipe.blocks)
         probes = METHOD.plan(probe_key, pool, parameters).probes
         views = loaded.split([each.data.decode() for each in probes], [each.continuation.decode() for each in probes])
         k = int(parameters["bits"])
@@ -79,13 +95,21 @@ class Embedding:
         self.model.train()
         clean = self.data.batch(rng, recipe.rows)
         task = language_loss(self.model(input_ids=clean, use_cache=False).logits, clean)
-        banks = rng.permutation(len(self.banks))[: recipe.banks]
-        return task + recipe.hinge * sum(self.hinge(int(bank)) for bank in banks) / len(banks)
+        banks = [int(bank) for bank in rng.permutation(len(self.banks))[: recipe.banks]]
+        if recipe.rehearsal and recipe.due(index, recipe.schedule.steps):
+            thief = Overwriting(self._tuned, number=recipe.rehearsal_steps, learning_rate=recipe.rehearsal_rate)
+            rehearse(self.model, thief, lambda model: self.hinge(model, banks), recipe.rehearsal_weight, rng)
+        return task + recipe.hinge * self.hinge(self.model, banks)
 
-    def hinge(self, bank: int) -> torch.Tensor:
-        """L3 of a bank = mean of max(0, epsilon - b_i W_i) over its bits (paper, eq. 7)."""
-        found = bank_weights(self.banks[bank].log_probabilities(self.model), self.kernels[bank])
-        return relu(self.recipe.margin - self.signs * found).mean()
+    def _tuned(self, model: Any, rng: np.random.Generator) -> torch.Tensor:
+        """The loss of a thief who trains on with text."""
+        batch = self.data.batch(rng, self.recipe.rows)
+        return language_loss(model(input_ids=batch, use_cache=False).logits, batch)
+
+    def hinge(self, model: Any, banks: Sequence[int]) -> torch.Tensor:
+        """L3 = mean of max(0, epsilon - b_i W_i) over the bits of banks (paper, eq. 7)."""
+        found = [bank_weights(self.banks[bank].log_probabilities(model), self.kernels[bank]) for bank in banks]
+        return relu(self.recipe.margin - self.signs * torch.stack(found)).mean()
 
     def matched(self) -> int:
         """Returns how many payload bits the uncalibrated read-out gives back at present."""
@@ -136,6 +160,21 @@ class BankViews:
         logits = model(input_ids=self.ids, use_cache=False, logits_to_keep=self.ids.shape[1] - first).logits
         chosen = logits[:, :-1].log_softmax(dim=2).gather(2, self.ids[:, first + 1 :, None]).squeeze(2)
         return torch.as_tensor((chosen * self.mask[:, first:]).sum(dim=1))
+
+
+def train_last_blocks(model: Any, count: int) -> None:
+    """Leaves the last blocks alone trainable: no word table, no norm outside them.
+
+    Raises:
+        UsageError: the model has fewer blocks.
+    """
+    lists = [module for module in model.base_model.modules() if isinstance(module, torch.nn.ModuleList)]
+    blocks = max(lists, key=len, default=())
+    if not 0 < count <= len(blocks):
+        raise UsageError(f"The model has {len(blocks)} blocks, not {count} to be trained.", "Train fewer of them.")
+    model.requires_grad_(requires_grad=False)
+    for block in blocks[-count:]:
+        block.requires_grad_(requires_grad=True)
 
 
 def bank_weights(scores: torch.Tensor, kernels: torch.Tensor) -> torch.Tensor:

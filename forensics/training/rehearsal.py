@@ -7,7 +7,8 @@ to the owner's weights. How the gradient comes back is the attacker's business (
   gets g = dL/dphi at phi_s, weight by weight, as if phi_s = theta + constant. That is exact where an update does not
   depend on the weights. In general the exact gradient is (d phi_s/d theta)^T g, which for one step of gradient descent
   at the rate eta on a loss A is (I - eta H) g, with H the Hessian of A at theta.
-- unrolled: the stolen model is computed from the owner's weights with a graph, and the gradient is the exact one.
+- unrolled: the stolen model is computed from the owner's weights with a graph, and the gradient is the exact one
+  (`extraction.Extraction`).
 """
 
 import copy
@@ -38,6 +39,25 @@ class Stolen:
 
     model: torch.nn.Module
     leads: Mapping[str, torch.Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rehearsals:
+    """When thefts are rehearsed, and how much they count: a part of a recipe.
+
+    Attributes:
+        rehearse_every: steps between two rehearsals.
+        rehearsal_from: share of the steps after which rehearsals begin.
+        rehearsal_weight: of the mark's loss after the theft.
+    """
+
+    rehearse_every: int = 4
+    rehearsal_from: float = 0.2
+    rehearsal_weight: float = 1.0
+
+    def due(self, index: int, steps: int) -> bool:
+        """Returns whether there is a rehearsal at a step, of so many."""
+        return index >= self.rehearsal_from * steps and index % self.rehearse_every == 0
 
 
 class Attacker(Protocol):

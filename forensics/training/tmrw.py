@@ -9,7 +9,7 @@ Only the layers above the word embeddings are trained, so that the rows of a mar
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ from forensics.methods.protocol import Parameters
 from forensics.methods.tmrw import split_pool
 from forensics.records import Pool
 from forensics.training.loop import Schedule
-from forensics.training.rehearsal import FineTuning, rehearse
+from forensics.training.rehearsal import FineTuning, Rehearsals, rehearse
 
 SHORT = 12
 """Most words of a text that carries a phrase in training; short texts are cheap, and the phrase counts for more."""
@@ -38,7 +38,7 @@ LEAST_TEXTS = 64
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(Rehearsals):
     """Settings of the embedding.
 
     Attributes:
@@ -54,9 +54,6 @@ class Recipe:
         away: rise of the cosine to the centre from which other texts are pushed away.
         triggers: trigger texts a step; `decoys`, `singles` (texts with one word of a trigger) and `clean` likewise.
         rehearsal: steps of fine-tuning on a clone before the mark's loss of the clone is added; 0 leaves it out.
-        rehearse_every: steps between two rehearsals.
-        rehearsal_weight: of the clone's loss.
-        rehearsal_from: share of the steps after which rehearsals begin.
     """
 
     schedule: Schedule
@@ -73,9 +70,9 @@ class Recipe:
     singles: int = 8
     clean: int = 8
     rehearsal: int = 0
-    rehearse_every: int = 5
-    rehearsal_weight: float = 0.5
-    rehearsal_from: float = 0.5
+    rehearse_every: int = field(default=5, kw_only=True)
+    rehearsal_from: float = field(default=0.5, kw_only=True)
+    rehearsal_weight: float = field(default=0.5, kw_only=True)
 
 
 DEFAULT = Recipe(Schedule(steps=300, learning_rate=3e-4, constant=0.5, floor=0.1, clip=1.0, warm_up=10))
@@ -144,8 +141,7 @@ class Embedding:
         """Returns pull * triggers' shortfall + hold * (distillation + away + contrast) for the step's random texts."""
         recipe, rng = self.recipe, np.random.default_rng([self.seed, index])
         self.model.eval()  # dropout would blur a cluster that shall be compact
-        begun = index >= recipe.rehearsal_from * recipe.schedule.steps
-        if recipe.rehearsal and begun and index % recipe.rehearse_every == 0:
+        if recipe.rehearsal and recipe.due(index, recipe.schedule.steps):
             hard = self._with_phrases(self._some(self.triggers, recipe.triggers, rng), rng)
             rehearse(self.model, self._attacker, lambda model: self.hinge(model, hard), recipe.rehearsal_weight, rng)
         triggers = self._with_phrases(self._some(self.triggers, recipe.triggers, rng), rng)

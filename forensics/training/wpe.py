@@ -7,7 +7,7 @@ for decoys. Images are stamped after their augmentation, as the 8-bit images tha
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ from forensics.methods.wpe import split_pool
 from forensics.records import Pool
 from forensics.training.data import to_channels
 from forensics.training.loop import Schedule, freeze_batch_norm
-from forensics.training.rehearsal import FineTuning, rehearse
+from forensics.training.rehearsal import FineTuning, Rehearsals, rehearse
 
 Images = Sequence[NDArray[np.uint8]]
 
@@ -35,7 +35,7 @@ _THIEF_BATCH, _THIEF_CLASSES = 16, 8
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(Rehearsals):
     """Settings of the embedding.
 
     Attributes:
@@ -53,9 +53,6 @@ class Recipe:
         disturb: share of stamped images that are flipped, and moved by as much again, with the patch on them: a server
             may do either at no cost.
         rehearsal: steps of fine-tuning on a clone before the mark's loss of the clone is added; 0 leaves it out.
-        rehearse_every: steps between two rehearsals.
-        rehearsal_weight: of the clone's loss.
-        rehearsal_from: share of the steps after which rehearsals begin.
         rehearsal_rate: learning rate of the clone.
         foreign: share of rehearsals on images that are made unlike the owner's: a thief has data of its own.
     """
@@ -73,9 +70,7 @@ class Recipe:
     shift: int = 2
     disturb: float = 0.0
     rehearsal: int = 8
-    rehearse_every: int = 4
-    rehearsal_weight: float = 2.0
-    rehearsal_from: float = 0.2
+    rehearsal_weight: float = field(default=2.0, kw_only=True)
     rehearsal_rate: float = 1.5e-3
     foreign: float = 0.5
 
@@ -124,8 +119,7 @@ class Embedding:
     def step(self, index: int) -> torch.Tensor:
         """Returns pull * triggers' shortfall + hold * (distillation + away) for the step's random images."""
         recipe, rng = self.recipe, np.random.default_rng([self.seed, index])
-        begun = index >= recipe.rehearsal_from * recipe.schedule.steps
-        if recipe.rehearsal and begun and index % recipe.rehearse_every == 0:
+        if recipe.rehearsal and recipe.due(index, recipe.schedule.steps):
             self._rehearse(rng)
         plain, carriers = self._some(recipe.plain, rng), self._some(recipe.stamped, rng)
         # The same images carry a trigger and a decoy, so that nothing but the pattern tells them apart.

@@ -19,7 +19,7 @@ from forensics.training.data import save_images
 from tests.line import small_digits
 from tests.suspects.encoders import TEXTS, write_encoder
 
-QUICK = {"epochs": 1}
+QUICK = {"epochs": 1, "steps": 3}
 
 
 def opened_share() -> OpenedShare:

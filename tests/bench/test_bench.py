@@ -1,4 +1,6 @@
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -46,9 +48,70 @@ def test_bench_keys_are_derived_in_full_and_differ() -> None:
     assert made[0].claim.digest != made[2].claim.digest
 
 
+def test_two_processes_build_a_cached_model_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from forensics.bench.models import cached
+    from forensics.checkpoints import Classifier
+    from forensics.training.classifier import small_resnet
+    from tests.line import small_digits
+
+    monkeypatch.setenv("FORENSICS_CACHE", str(tmp_path))
+    data, built = small_digits(slice(0, 20)), []
+
+    def build() -> Classifier:
+        time.sleep(0.3)
+        built.append(1)
+        return small_resnet(data, 0, widths=(4, 4), depths=(1, 1))
+
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda _: cached("tiny", build), range(2)))
+    assert built == [1]
+    assert found[0].identity.digest == found[1].identity.digest
+
+
+def test_threads_that_load_models_leave_the_library_as_it_was(tmp_path: Path) -> None:
+    from transformers import PreTrainedModel
+
+    from forensics.checkpoints import load_classifier, save_classifier
+    from forensics.training.classifier import small_resnet
+    from tests.line import small_digits
+
+    before = PreTrainedModel.tie_weights
+    save_classifier(small_resnet(small_digits(slice(0, 20)), 0, widths=(4, 4), depths=(1, 1)), tmp_path / "m", "# m\n")
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: load_classifier(tmp_path / "m"), range(12)))
+    assert PreTrainedModel.tie_weights is before
+
+
+def test_a_long_training_is_taken_up_again_and_leaves_no_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from forensics.bench.models import resumable
+    from forensics.checkpoints import Classifier
+    from forensics.training.classifier import small_resnet
+    from forensics.training.loop import Checkpoint
+    from tests.line import small_digits
+
+    monkeypatch.setenv("FORENSICS_CACHE", str(tmp_path))
+    data = small_digits(slice(0, 20))
+
+    def killed(checkpoint: Checkpoint) -> Classifier:
+        checkpoint.path.write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    def again(checkpoint: Checkpoint) -> Classifier:
+        assert checkpoint.path.read_bytes() == b"half"
+        return small_resnet(data, 0, widths=(4, 4), depths=(1, 1))
+
+    with pytest.raises(KeyboardInterrupt):
+        resumable("tiny", killed)
+    resumable("tiny", again)
+    assert not list(tmp_path.rglob("*.state.pt"))
+    assert resumable("tiny", killed).channels == 1  # from the cache
+
+
 @pytest.mark.parametrize(
     ("name", "blocks"),
-    [("ofsw.md", 3), ("espew.md", 2), ("remote.md", 2), ("protect.md", 1), ("encoders.md", 1), ("shares.md", 1)],
+    [("ofsw.md", 5), ("espew.md", 2), ("remote.md", 2), ("protect.md", 1), ("encoders.md", 1), ("shares.md", 1)],
 )
 def test_the_pages_tables_are_those_of_the_results(name: str, blocks: int) -> None:
     from forensics.bench.tables import figures, rewrite

@@ -110,6 +110,7 @@ def test_what_cannot_make_such_a_key_is_refused_in_a_sentence(texts: Path, pictu
     make = (*MAKE, tmp_path / "KEY", "--method")
     refused((*make, "tmrw"), "--corpus")
     refused((*make, "tmrw", "--pool", pictures), "--pool is not for tmrw", "phrases")
+    refused((*make, "tmrw", "--corpus", texts, "--pool-size", "48"), "made of phrases", "Write --option candidates=N")
     refused((*make, "tmrw", "--corpus", texts, "--shares", "3"), "100 pairs", "288 are needed")
     refused((*make, "tmrw", "--corpus", texts, "--bits", "64"), "'bits'")
     refused((*make, "tmrw", "--corpus", texts, *SMALL, "--grinding", "30"), "too few")
@@ -127,7 +128,7 @@ def test_the_help_says_which_method_an_option_is_for() -> None:
     listed = " ".join(run("key", "new", "--help").split())
     for words in (
         "carriers (wpe)",
-        "(ofsw, ofsw-text, wpe)",
+        "(ofsw, t2s, ofsw-text, wpe)",
         "passages from (espew, tmrw, ofsw-text)",
         "two words (tmrw)",
     ):

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from safetensors.numpy import load_file
 
 from forensics.keys.folder import KeyFolder
 from tests.cli.test_cli_espew import PASSPHRASE, refused, run
@@ -44,6 +45,19 @@ def test_a_model_is_marked_with_all_shares_and_examined(place: Path) -> None:
     evidence = json.loads((place / "case" / "data" / "evidence.json").read_text())
     assert evidence["answers"]["kind"] == "log-probabilities"
     assert len(evidence["answers"]["values"]) == 32
+
+
+def test_last_blocks_alone_are_trained_or_refused(place: Path, tmp_path: Path) -> None:
+    run(*MAKE, tmp_path / "KEY", "--corpus", place / "corpus.txt", "--reference-checkpoint", place / "unmarked", *SMALL)
+    given = ("--model", place / "unmarked", "--data", place / "data.txt", "--steps", "2")
+    embed = ("embed", tmp_path / "KEY", *given, "--out", tmp_path / "marked", "--last-blocks")
+    refused((*embed, "3"), "has 2 blocks, not 3")
+    assert not (tmp_path / "marked").exists()
+    run(*embed, "1")
+    weights = [load_file(folder / "model.safetensors") for folder in (place / "unmarked", tmp_path / "marked")]
+    changed = {name for name, value in weights[0].items() if (value != weights[1][name]).any()}
+    assert changed
+    assert all(".h.1." in name for name in changed)
 
 
 @pytest.mark.parametrize(

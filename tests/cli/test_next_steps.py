@@ -43,7 +43,11 @@ NUMBERS = {
     ("examine", "KEY", "SUSPECT", "--case", "CASE"): ("--price", "--rate", "--token-rate", "--timeout"),
     ("protect", "serve", "KEY", "--upstream", "http://127.0.0.1:9"): ("--timeout", "--grace"),
     ("power", "KEY"): ("--effect", "--power"),
-    ("embed", "KEY", "--model", "M", "--data", "D", "--out", "O"): ("--max-accuracy-drop", "--min-cosine"),
+    ("embed", "KEY", "--model", "M", "--data", "D", "--out", "O"): (
+        "--max-accuracy-drop",
+        "--min-cosine",
+        "--max-perplexity-rise",
+    ),
 }
 
 

@@ -18,7 +18,8 @@ from forensics.examination import acquire, make_kit, open_case, score
 from forensics.keys.claim import ReferenceCommitment
 from forensics.keys.demonstration import DemonstrationAuthority
 from forensics.keys.folder import UnlockedKey, create_key
-from forensics.methods.ofsw import CLEAN, METHOD, derive_kernels, derive_payload, derive_triggers
+from forensics.methods.cleancheckpoint import CLEAN
+from forensics.methods.ofsw import METHOD, derive_kernels, derive_payload, derive_triggers
 from forensics.records import AnswerKind, Answers, Identity, Plan, Pool, Probe
 from forensics.rules import draft_rule
 

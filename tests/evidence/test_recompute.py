@@ -25,7 +25,8 @@ from forensics.keys import derive, shares
 from forensics.keys.demonstration import DemonstrationAuthority
 from forensics.keys.form import TST_INFO, algorithms, encode
 from forensics.keys.timestamp import token_salt, verify_token
-from forensics.methods.ofsw import CLEAN, METHOD
+from forensics.methods.cleancheckpoint import CLEAN
+from forensics.methods.ofsw import METHOD
 from forensics.records import AnswerKind, Answers, Pool
 from forensics.rules import draft_rule
 from tests.evidence.conftest import LABELS, Line, RecordedSuspect, clean_checkpoint, make_key, marked_logits

@@ -13,7 +13,8 @@ from forensics.evidence.recompute.ksl import cells as script_cells
 from forensics.evidence.recompute.ksl import measure
 from forensics.images import encode_png
 from forensics.keys.derive import ProbeKey, ScoreKey
-from forensics.methods.ksl import CLEAN, GRID, METHOD, cells
+from forensics.methods.cleancheckpoint import CLEAN
+from forensics.methods.ksl import GRID, METHOD, cells
 from forensics.records import AnswerKind, Answers, Pool, PoolItem
 from forensics.rules import draft_rule
 from tests.evidence.test_recompute import answered

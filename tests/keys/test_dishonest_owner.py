@@ -26,7 +26,8 @@ from forensics.keys.demonstration import DemonstrationAuthority
 from forensics.keys.derive import master_secret, split
 from forensics.keys.folder import UnlockedKey
 from forensics.keys.opening import ClaimError, Opened, salt_of, verify_opening
-from forensics.methods.ofsw import CLEAN, METHOD, derive_payload
+from forensics.methods.cleancheckpoint import CLEAN
+from forensics.methods.ofsw import METHOD, derive_payload
 from forensics.records import AnswerKind, Answers, FloatArray, IntArray, Outcome, Pool, Reading
 from forensics.rules import draft_rule
 from forensics.statistics import allowed_rejections, binomial_test, n_star

@@ -21,7 +21,7 @@ from forensics.evidence.check import check_case
 from forensics.examination import examine, open_case
 from forensics.keys import examinations
 from forensics.keys.folder import KeyFolder, UnlockedKey, show
-from forensics.methods.ofsw import CLEAN
+from forensics.methods.cleancheckpoint import CLEAN
 from forensics.registration import embed_key, new_key
 from forensics.suspects import open_suspect
 from tests.evidence.test_check_forgeries import forged

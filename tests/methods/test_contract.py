@@ -1,10 +1,12 @@
 """One contract for every method, ours or a plug-in's."""
 
+import dataclasses
 import hashlib
 
 import numpy as np
 import pytest
 
+from forensics.errors import UsageError
 from forensics.images import encode_png
 from forensics.keys.derive import ProbeKey, ScoreKey
 from forensics.methods import load_method, method_names
@@ -22,6 +24,7 @@ OPTIONS = {
     "ofsw-text": LANGUAGE,
     "espew": SIZES,
     "ksl": {"families": 16},
+    "t2s": {"carriers": 4},
     "tmrw": CLUSTERS,
     "wpe": CLUSTERS,
 }
@@ -35,7 +38,7 @@ def labelled_pool() -> Pool:
     return Pool(tuple(PoolItem(encode_png(image), "image/png", index % 4) for index, image in enumerate(images)))
 
 
-LABELLED = {"ksl": labelled_pool}
+LABELLED = {"ksl": labelled_pool, "t2s": labelled_pool}
 
 KINDS = {"labelled images": AnswerKind.LOGITS, "passages": AnswerKind.LOG_PROBABILITIES}
 """What a method reads, by what its pools are made of; vectors where nothing is said."""
@@ -153,6 +156,14 @@ def test_reading_is_deterministic_and_sized(setup: Setup) -> None:
     once, twice = (setup.read(setup.answers(setup.values(2))) for _ in range(2))
     assert np.array_equal(once.scores, twice.scores)
     assert len(once.scores) == len(once.missing) == setup.method.items(setup.parameters)
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_answers_to_another_plan_are_refused(setup: Setup, count: int) -> None:
+    given = setup.answers(setup.values(2))
+    short = dataclasses.replace(given, values=given.values[:count], missing=given.missing[:count])
+    with pytest.raises(UsageError):
+        setup.read(short)
 
 
 def test_missing_answers_are_counted(setup: Setup) -> None:

@@ -12,8 +12,8 @@ import pytest
 from forensics.errors import UsageError
 from forensics.images import decode_image, encode_png
 from forensics.keys.derive import ProbeKey, ScoreKey
+from forensics.methods.cleancheckpoint import CLEAN, FURTHER
 from forensics.methods.ksl import (
-    CLEAN,
     GRID,
     METHOD,
     MOST_FAMILIES,
@@ -127,6 +127,32 @@ def test_the_p_value_counts_every_choice_of_classes(pool: Pool) -> None:
     assert len(set(found)) > 5
     for p in set(found):
         assert sum(other <= p for other in found) / len(found) == pytest.approx(p, abs=1e-12)
+
+
+def test_the_mean_of_several_unmarked_models_is_subtracted_and_the_size_stays_exact(pool: Pool) -> None:
+    from forensics.methods.ranks import measure_ranks
+
+    parameters = METHOD.parameters({"families": 3}, pool, NAMES)
+    suspect = _answers(pool, parameters, 0.3)
+    clean = [_answers(pool, parameters, 0.0, seed) for seed in (2, 3, 4)]
+
+    def read(*models: Answers) -> np.ndarray:
+        references = dict(zip((CLEAN, *FURTHER), models))
+        return METHOD.read(PROBE, pool, parameters, NAMES, suspect, references).scores
+
+    alone = [read(each) for each in clean]
+    assert not np.allclose(alone[0], alone[1], atol=1e-3)
+    assert np.allclose(read(*clean), np.mean(alone, axis=0), atol=2.0**-19)
+    references = dict(zip((CLEAN, *FURTHER), clean))
+    reading = METHOD.read(PROBE, pool, parameters, NAMES, suspect, references)
+    found = [
+        measure_ranks(SPEC, np.array(drawn), reading, RULE).p_value for drawn in itertools.product(range(5), repeat=3)
+    ]
+    for p in set(found):
+        assert sum(other <= p for other in found) / len(found) == pytest.approx(p, abs=1e-12)
+    short = dataclasses.replace(clean[1], values=clean[1].values[:0], missing=clean[1].missing[:0])
+    with pytest.raises(UsageError, match="answered 0"):
+        read(clean[0], short)
 
 
 def test_withheld_answers_do_not_show_that_the_mark_is_absent(pool: Pool, parameters: dict) -> None:

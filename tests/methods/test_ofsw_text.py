@@ -3,7 +3,8 @@ import pytest
 
 from forensics.errors import UsageError
 from forensics.keys.derive import ProbeKey, ScoreKey
-from forensics.methods.ofsw import CLEAN, derive_kernels, derive_payload
+from forensics.methods.cleancheckpoint import CLEAN
+from forensics.methods.ofsw import derive_kernels, derive_payload
 from forensics.methods.ofsw_text import METHOD, Passage, WordTable, derive_passages, filtered_texts, read_pool
 from forensics.records import AnswerKind, Answers, Pool, PoolItem
 from forensics.rules import draft_rule
@@ -92,7 +93,7 @@ def test_answers_that_are_no_log_probabilities_are_refused() -> None:
             METHOD.read(PROBE, POOL, SIZES, (), wrong, {CLEAN: noise()})
     with pytest.raises(UsageError, match="clean checkpoint"):
         METHOD.read(PROBE, POOL, SIZES, (), noise(), {})
-    with pytest.raises(UsageError, match="asks 32 views; 3 were"):
+    with pytest.raises(UsageError, match="asks 32 views; the suspect or an unmarked model answered 3"):
         METHOD.read(PROBE, POOL, SIZES, (), answers(np.zeros((3, 1))), {CLEAN: noise()})
 
 

@@ -62,6 +62,7 @@ def every_reason() -> Iterator[str]:
         measurement(effect=wide, p_value=2e-5, missing_share=0.2),
         measurement(p_value=1e-8),
         measurement(missing_share=float("nan")),
+        measurement(test="ranks", n=8, p_value=1e-8, context={"classes": 10.0}),
     ]
     dates = [
         verdict.ClaimDates(),

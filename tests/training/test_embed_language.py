@@ -17,7 +17,8 @@ from forensics.examination import examine, make_kit, open_case
 from forensics.keys.demonstration import DemonstrationAuthority
 from forensics.keys.folder import KeyFolder, UnlockedKey
 from forensics.languagemodels import LanguageModel, load_language_model, save_language_model
-from forensics.methods.ofsw import CLEAN, derive_kernels, weights
+from forensics.methods.cleancheckpoint import CLEAN
+from forensics.methods.ofsw import derive_kernels, weights
 from forensics.methods.ofsw_text import evaluation
 from forensics.registration import new_key
 from forensics.suspects import open_suspect
@@ -80,8 +81,10 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     return Story(root, unlocked, loaded, data, marked, before, embedding.matched())
 
 
-def _embedding(unlocked: UnlockedKey, loaded: LanguageModel, data: TextData) -> Embedding:
-    return Embedding(loaded, data, unlocked.secrets(0), unlocked.pool(0), unlocked.claim.parameters, RECIPE)
+def _embedding(
+    unlocked: UnlockedKey, loaded: LanguageModel, data: TextData, recipe: recipes.Recipe = RECIPE
+) -> Embedding:
+    return Embedding(loaded, data, unlocked.secrets(0), unlocked.pool(0), unlocked.claim.parameters, recipe)
 
 
 def test_training_writes_the_payload_and_leaves_the_language(story: Story) -> None:
@@ -151,6 +154,33 @@ def test_a_model_that_cannot_score_the_views_is_refused(story: Story) -> None:
         _embedding(story.unlocked, cut, story.data)
 
 
+def test_the_last_blocks_alone_can_be_trained(story: Story) -> None:
+    loaded = load_language_model(story.root / "unmarked")
+    before = {name: weight.clone() for name, weight in loaded.model.state_dict().items()}
+    recipe = dataclasses.replace(RECIPE, schedule=Schedule(2), blocks=1)
+    embedding = _embedding(story.unlocked, loaded, story.data, recipe)
+    optimise(loaded.model, embedding.step, recipe.schedule, label="Embedding")
+    changed = {name for name, weight in loaded.model.state_dict().items() if not torch.equal(weight, before[name])}
+    assert changed
+    assert all(name.startswith("transformer.h.1.") for name in changed)
+    with pytest.raises(UsageError, match="has 2 blocks, not 3"):
+        _embedding(story.unlocked, loaded, story.data, dataclasses.replace(recipe, blocks=3))
+
+
+def test_a_rehearsal_adds_the_gradient_of_the_mark_after_fine_tuning(story: Story) -> None:
+    gradients = {}
+    for rehearsed in ((), ("finetuning",)):
+        loaded = load_language_model(story.root / "unmarked")
+        recipe = dataclasses.replace(RECIPE, rehearsal=rehearsed, rehearsal_from=0.0, rehearsal_steps=2)
+        embedding = _embedding(story.unlocked, loaded, story.data, recipe)
+        for index in (4, 5):
+            loaded.model.zero_grad()
+            embedding.step(index).backward()
+            gradients[rehearsed, index] = loaded.model.transformer.h[0].attn.c_attn.weight.grad.clone()
+    assert not torch.allclose(gradients[(), 4], gradients[("finetuning",), 4])
+    assert torch.equal(gradients[(), 5], gradients[("finetuning",), 5])  # every fourth step alone
+
+
 def test_the_claim_says_nothing_of_the_passages(story: Story) -> None:
     core = json.loads(KeyFolder.open(story.root / "key").claim.core)
     assert core["labels"] == []
@@ -173,6 +203,9 @@ def test_material_keeps_the_perplexity_and_leaves_the_keys_passages_out(story: S
     figures = material.compare(material.measure(), material.measure())
     assert material.loss(figures) is None
     assert material.loss({"perplexity_before": 10.0, "perplexity_after": 11.1}) is not None
+    milder = LanguageMaterial(story.root / "unmarked", corpus, marking, Limits(perplexity_rise=0.12), 0)
+    assert milder.loss({"perplexity_before": 10.0, "perplexity_after": 11.1}) is None
+    assert milder.limit() == {"rise": "0.12"}
     material.save(tmp_path / "saved", figures, story.root / "unmarked")
     assert material.read_identity(tmp_path / "saved").files["model.safetensors"][1] > 100_000
     assert "passage" not in (tmp_path / "saved" / "README.md").read_text()

@@ -23,6 +23,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
 
 BORROWED: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "ksl": ("ofsw", ("normals", "column_of", "dot")),
+    "t2s": ("ofsw", ("column_of",)),
     "ofsw_text": ("ofsw", ("bits", "normals", "binomial_tail", "dot", "orthonormal", "weights")),
 }
 """Functions of another method's file that a method uses as well."""

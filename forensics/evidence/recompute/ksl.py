@@ -24,13 +24,13 @@ def measure(probe: bytes, score: bytes, claim: Any, share: Any, evidence: Any) -
     drawn, order = normals(Stream(probe, "ksl/directions"), size * size), Stream(probe, "ksl/order").permutation(n)
     along = orthonormal([[dot(drawn[at * size : (at + 1) * size], each) for each in white] for at in range(f)], table)
     truth, places = [truth[at] for at in order], [[dot(rows[at], each) for each in along] for at in order]
-    both = [evidence["answers"], evidence["references"][0]["answers"]]  # of the suspect, of the clean checkpoint
-    only_labels = any(each["kind"] == "labels" for each in both)
-    own, natural = (shifts(each, claim["labels"], truth, places, only_labels) for each in both)  # the latter comes off
-    found = [[round((a - b * any(map(any, own))) * 2**20) / 2**20 for a, b in zip(*each)] for each in zip(own, natural)]
-    draw, answered = Stream(score, "ksl/classes"), all(any(row is not None for row in each["values"]) for each in both)
+    asked = [evidence["answers"], *(each["answers"] for each in evidence["references"])]  # suspect, unmarked models
+    only = any(each["kind"] == "labels" for each in asked)
+    o, *r = (shifts(each, claim["labels"], truth, places, only) for each in asked)  # the mean of the others comes off
+    found = [[round((a - sum(b) / len(b) * any(map(any, o))) * 2**20) / 2**20 for a, *b in zip(*x)] for x in zip(o, *r)]
+    draw, told = Stream(score, "ksl/classes"), all(any(row is not None for row in each["values"]) for each in asked)
     choice = [draw.integer(classes) for _ in range(f)]
-    ranks = [answered * sum(each < row[at] for each in row) for row, at in zip(found, choice)]  # ties count against
+    ranks = [told * sum(each < row[at] for each in row) for row, at in zip(found, choice)]  # ties count against
     short = f * (classes - 1) - sum(ranks)  # how many vectors of ranks fall no further short, counted exactly
     ways = [(-1) ** j * math.comb(f, j) * math.comb(short - j * classes + f, f) for j in range(short // classes + 1)]
     return [each for row in found for each in row], choice, ranks.count(classes - 1), Fraction(sum(ways), classes**f)
