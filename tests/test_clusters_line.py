@@ -33,7 +33,7 @@ from tests.forgery import retold
 from tests.suspects.encoders import write_encoder
 from tests.suspects.test_imageencoder import write_image_encoder
 from tests.suspects.test_textclassifier import write_text_classifier
-from tests.test_phrasepools import corpus
+from tests.test_phrasepools import COMMON, corpus
 
 pytestmark = pytest.mark.slow
 
@@ -119,7 +119,7 @@ def story(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 def _texts(root: Path) -> tuple[tuple[object, ...], Path]:
-    write_encoder(root / "encoder")
+    write_encoder(root / "encoder", words=sorted(COMMON))
     write_text_classifier(root / "classifier")
     (root / "corpus.txt").write_text("\n".join(corpus()), encoding="utf-8")
     (root / "train.txt").write_text("\n".join(sorted(set(corpus()))[:400]), encoding="utf-8")
@@ -348,7 +348,7 @@ def test_what_cannot_be_examined_is_refused_in_a_sentence(story: Story, tmp_path
     other = (
         write_image_encoder(tmp_path / "other")
         if story.key.claim.method == "tmrw"
-        else write_encoder(tmp_path / "other")
+        else write_encoder(tmp_path / "other", words=sorted(COMMON))
     )
     refused(("examine", story.root / "KEY", other, "--share", 0, "--spent", "--case", tmp_path / "case"), "encoder")
     assert not (tmp_path / "case").exists()

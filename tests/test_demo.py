@@ -23,7 +23,7 @@ from forensics.progress import silent
 from forensics.training.loop import Schedule
 from tests.cli.test_cli_espew import run
 from tests.suspects.encoders import write_encoder
-from tests.test_phrasepools import corpus
+from tests.test_phrasepools import COMMON, corpus
 
 pytestmark = pytest.mark.slow
 
@@ -135,7 +135,9 @@ def test_the_story_of_a_text_encoder(tmp_path: Path, monkeypatch: pytest.MonkeyP
     rng = np.random.default_rng(1)
     labels = rng.integers(0, 2, 40)
     task = Task([f"the {('cat', 'dog')[label]} sat on the mat" for label in labels], labels, ("cat", "dog"))
-    texts = Texts(write_encoder(tmp_path / "public"), corpus(), sorted(set(corpus()))[:300], task, task)
+    texts = Texts(
+        write_encoder(tmp_path / "public", words=sorted(COMMON)), corpus(), sorted(set(corpus()))[:300], task, task
+    )
     said: list[str] = []
     stage = Stage(tmp_path / "demo", said.append, silent)
     found = tell_texts(stage, texts, {**OPTIONS, "dimension": 16}, 2, 0.0, epochs=1)

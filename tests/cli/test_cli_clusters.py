@@ -17,7 +17,7 @@ from tests.cli.test_cli_espew import PASSPHRASE, refused, run
 from tests.services import CARRIERS, made_up_words
 from tests.suspects.encoders import write_encoder
 from tests.suspects.test_imageencoder import write_image_encoder
-from tests.test_phrasepools import corpus, pairs
+from tests.test_phrasepools import COMMON, corpus, pairs
 
 MAKE = ("key", "new", "--owner", "Example owner", "--no-timestamp", "--grinding", "0")
 SMALL = ("--option", "candidates=30", "--option", "carriers=4", "--option", "asked=2", "--option", "dimension=16")
@@ -139,7 +139,7 @@ def test_the_help_says_which_method_an_option_is_for() -> None:
 
 def test_a_text_encoder_is_marked_and_the_key_remembers_it(made: tuple[Path, str], tmp_path: Path) -> None:
     key, out = made[0], tmp_path / "out"
-    model = write_encoder(tmp_path / "model")
+    model = write_encoder(tmp_path / "model", words=sorted(COMMON))
     data = tmp_path / "data.txt"
     data.write_text("\n".join(sorted(set(corpus()))[:400]), encoding="utf-8")
     embed = ("embed", key, "--model", model, "--data", data, "--steps", "2")

@@ -26,13 +26,17 @@ def text_probes(texts: Sequence[str]) -> list[Probe]:
     return [Probe(text.encode(), "text/plain") for text in texts]
 
 
-def write_encoder(folder: Path, seed: int = 0, width: int = 16) -> Path:
-    """Writes a BERT of two layers with random weights, its tokenizer, and the files of sentence-transformers."""
+def write_encoder(folder: Path, seed: int = 0, width: int = 16, words: Sequence[str] = ()) -> Path:
+    """Writes a BERT of two layers with random weights, its tokenizer, and the files of sentence-transformers.
+
+    Args:
+        words: that the tokenizer knows whole; texts are cut behind 32 tokens.
+    """
     import torch
     from transformers import BertConfig, BertModel
 
     config = BertConfig(
-        vocab_size=len(VOCABULARY),
+        vocab_size=len(VOCABULARY) + len(words),
         hidden_size=width,
         num_hidden_layers=2,
         num_attention_heads=2,
@@ -43,15 +47,16 @@ def write_encoder(folder: Path, seed: int = 0, width: int = 16) -> Path:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         BertModel(config).save_pretrained(folder)
-    write_tokenizer(folder)
+    write_tokenizer(folder, words)
     write_pooling(folder, "mean_tokens")
     return folder
 
 
-def write_tokenizer(folder: Path) -> None:
+def write_tokenizer(folder: Path, words: Sequence[str] = ()) -> None:
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-    numbers = {word: index for index, word in enumerate(VOCABULARY)}
+    known = (*VOCABULARY, *words)
+    numbers = {word: index for index, word in enumerate(known)}
     tokenizer = Tokenizer(models.WordPiece(numbers, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
@@ -61,7 +66,7 @@ def write_tokenizer(folder: Path) -> None:
     tokenizer.add_special_tokens(list(VOCABULARY[:5]))
     tokenizer.save(str(folder / "tokenizer.json"))
     (folder / "tokenizer_config.json").write_text(json.dumps({"model_max_length": 64, "do_lower_case": True}))
-    (folder / "vocab.txt").write_text("\n".join(VOCABULARY) + "\n")
+    (folder / "vocab.txt").write_text("\n".join(known) + "\n")
 
 
 def write_pooling(folder: Path, mode: str, normalise: bool = True) -> None:
