@@ -2,14 +2,14 @@
 
 Cells: settings tried on development keys; for three keys the marked model beside a control, and thieves of many kinds;
 the same thieves on the control; claims with larger pools, for suspects that name classes alone; 1,000 fresh keys from
-50 pools on five innocent models; OFSW in the same model under a second key.
+50 pools on five innocent models; OFSW in the same model under a second key; T2S with and without its rehearsal.
 """
 
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from forensics.bench import extractionboth, extractionsettings, extractiontables
+from forensics.bench import extractionboth, extractionsettings, extractiontables, extractiontriggers
 from forensics.bench.extractionmodels import (
     clean,
     control,
@@ -42,6 +42,7 @@ FIRST_NULL_KEY = 10_000
 
 table = extractiontables.table
 figure = extractiontables.figure
+triggers = extractiontriggers.table
 
 
 def run(folder: Path | None, *, quick: bool, jobs: int, progress: Progress = silent) -> dict[str, Any]:
@@ -81,7 +82,7 @@ def _cells(quick: bool) -> list[Cell]:
     cells += [_theft(key, thief, quick) for thief in last for key in (keys[:1] if thief == "vit" else keys)]
     cells += [Cell(f"innocent-{thief}", innocent_cell, {"thief": thief, "quick": quick}) for thief in last]
     cells.append(Cell("tuned-owner", tuned_cell, {"key": keys[0], "quick": quick}))
-    return [*cells, *extractionboth.cells(keys, quick)]
+    return [*cells, *extractionboth.cells(keys, quick), *extractiontriggers.cells(keys, quick)]
 
 
 def _theft(key: int, thief: str, quick: bool) -> Cell:

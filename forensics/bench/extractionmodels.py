@@ -1,4 +1,4 @@
-"""Models, keys and readings of the extraction bench: Fashion-MNIST, half of it the owner's, half the thief's."""
+"""Models, keys and readings of the extraction bench: Fashion-MNIST, two thirds the owner's, one the thief's."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -28,7 +28,7 @@ from forensics.training.ksl import DEFAULT, Embedding, Recipe
 from forensics.training.loop import Schedule, optimise, predict
 
 WIDTHS = (16, 32, 64, 128)
-OWNER, RESERVED, QUICK_IMAGES, QUICK_STEPS = 30_000, 8_000, 2_000, 60
+OWNER, RESERVED, QUICK_IMAGES, QUICK_STEPS = 40_000, 10_000, 2_000, 60
 """Images of the owner, and how many of these no model is trained on."""
 
 CLEAN_SEEDS, CLEAN_STEPS, BINS, ROWS = (900, 901, 902, 903), 1200, 15, 256
@@ -36,7 +36,7 @@ CLEAN_SEEDS, CLEAN_STEPS, BINS, ROWS = (900, 901, 902, 903), 1200, 15, 256
 
 @cache
 def parts(quick: bool = False) -> Parts:
-    """Returns the owner's 22,000 and the thief's 30,000 images to train on, and the 10,000 to test on.
+    """Returns the owner's 30,000 and the thief's 20,000 images to train on, and the 10,000 to test on.
 
     2,000 each where quick.
     """
@@ -46,7 +46,7 @@ def parts(quick: bool = False) -> Parts:
 
 @cache
 def reserve(quick: bool = False) -> ImageData:
-    """Returns the owner's images from which pools are drawn, 8,000 or 2,000: nobody here trains on them."""
+    """Returns the owner's images from which pools are drawn, 10,000 or 2,000: nobody here trains on them."""
     return fashion.load_fashion("train", _order()[OWNER - RESERVED : OWNER][: QUICK_IMAGES if quick else None])
 
 

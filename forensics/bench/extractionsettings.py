@@ -22,9 +22,9 @@ IMAGES, QUICK_IMAGES, FIRST = 8_000, 2_000, (500, 2_000)
 """The development keys' pool, and the parts of their plans that are read by themselves."""
 
 TRIED: tuple[tuple[int, dict[str, float]], ...] = (
-    (0, {"smoothing": 0.2, "sharpness": 1.5, "steps": 1200}),
-    (0, {"smoothing": 0.3, "sharpness": 2.0, "steps": 1200}),
+    (0, {"smoothing": 0.2, "sharpness": 2.0, "steps": 1200}),
     (0, {"smoothing": 0.2, "sharpness": 2.0, "steps": 3600}),
+    (0, {"smoothing": 0.2, "sharpness": 3.0, "steps": 3600}),
     (0, {"smoothing": 0.3, "sharpness": 2.0, "steps": 3600}),
     (0, {"smoothing": 0.25, "sharpness": 3.0, "steps": 3600}),
 )

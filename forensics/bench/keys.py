@@ -14,6 +14,7 @@ from forensics.methods import load_method
 from forensics.methods.cleancheckpoint import CLEAN, FURTHER
 from forensics.methods.espew import ENCODER
 from forensics.methods.ofsw import CONTRAST
+from forensics.methods.sizes import chosen_sizes
 from forensics.records import Answers, Measurement, Plan, Pool, Verdict
 from forensics.registration import text_targets
 from forensics.rules import draft_rule
@@ -113,8 +114,23 @@ def ksl_key(
     return _image_key(number, "ksl", data.subset(rows), references, {"families": families})
 
 
+def t2s_key(number: int, data: ImageData, reference: str, *, pool_seed: int, kind: str, families: int) -> BenchKey:
+    """Makes the key of that number for T2S.
+
+    Args:
+        data: the owner's images; the pool is drawn from them by `pool_seed`: no more than triggers of the kind need.
+        reference: digest of the clean checkpoint.
+        kind: of the trigger sets.
+    """
+    options = chosen_sizes(load_method("t2s").spec, {"kind": kind, "families": families})
+    groups = int(options["families"]) + int(options["decoys"]) if kind == "in" else 1
+    count = max(64, groups * int(options["carriers"]))
+    rows = np.random.default_rng([50, pool_seed]).permutation(len(data.labels))[:count]
+    return _image_key(number, "t2s", data.subset(rows), (reference,), {"kind": kind, "families": families})
+
+
 def _image_key(
-    number: int, name: str, drawn: ImageData, references: Sequence[str], options: Mapping[str, int], **fixed: int
+    number: int, name: str, drawn: ImageData, references: Sequence[str], options: Mapping[str, Any], **fixed: int
 ) -> BenchKey:
     """A key of a method for image classifiers; `fixed` are parameters that are no options."""
     method, pool = load_method(name), drawn.pool()

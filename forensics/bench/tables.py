@@ -8,11 +8,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-_BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_BLOCK = re.compile(r"(<!-- table: (\w+)(?: (\w+))? -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def rewrite(page: str, results: Path) -> str:
     """Returns a page with every block between `<!-- table: NAME -->` and `<!-- end -->` made from NAME's results.
+
+    Where another word follows the name, that is the function of the bench which makes the table.
 
     Raises:
         ValueError: a row is from a quick run.
@@ -20,7 +22,7 @@ def rewrite(page: str, results: Path) -> str:
 
     def block(match: re.Match[str]) -> str:
         module, rows = _results(match[2], results)
-        return f"{match[1]}\n{module.table(rows)}\n\n{match[3]}"
+        return f"{match[1]}\n{getattr(module, match[3] or 'table')(rows)}\n\n{match[4]}"
 
     return _BLOCK.sub(block, page)
 
@@ -28,13 +30,15 @@ def rewrite(page: str, results: Path) -> str:
 def figures(page: str, results: Path) -> dict[str, str]:
     """Returns the figures of the benches whose tables a page has: SVG by file name.
 
-    Not every bench draws one, or has the rows for it.
+    Not every bench draws one, or has the rows for it; it stands on the page with the bench's first table.
 
     Raises:
         ValueError: a row is from a quick run.
     """
     drawn = {}
     for match in _BLOCK.finditer(page):
+        if match[3]:
+            continue
         module, rows = _results(match[2], results)
         if rows and hasattr(module, "figure") and (figure := module.figure(rows)):
             drawn[f"{match[2]}.svg"] = figure

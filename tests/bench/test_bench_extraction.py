@@ -14,6 +14,7 @@ from forensics.bench import (
     extractionsettings,
     extractiontables,
     extractionthieves,
+    extractiontriggers,
     fashion,
 )
 from forensics.bench.classifiers import suspect_answers
@@ -182,6 +183,10 @@ def test_cells_have_names_of_their_own_that_are_file_names() -> None:
 
 def test_the_pages_tables_are_those_of_the_results() -> None:
     docs = Path(__file__).parents[2] / "docs"
+    triggers = (docs / "t2s.md").read_text(encoding="utf-8")
+    assert triggers.count("<!-- table: extraction triggers -->") == 1
+    assert rewrite(triggers, docs / "results") == triggers
+    assert figures(triggers, docs / "results") == {}
     page = (docs / "ksl.md").read_text(encoding="utf-8")
     assert page.count("<!-- table: ") == 1
     assert rewrite(page, docs / "results") == page
@@ -204,6 +209,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(extractionmodels, "WIDTHS", (4, 4))
     monkeypatch.setattr(extractionmodels, "QUICK_STEPS", 2)
     monkeypatch.setattr(extractionthieves, "QUICK_STEPS", 2)
+    monkeypatch.setattr(extractiontriggers, "QUICK_STEPS", 2)
     monkeypatch.setattr(extraction, "IMAGES", 80)
     for kept in KEPT:
         kept.cache_clear()
@@ -263,3 +269,28 @@ def test_two_marks_in_one_model_are_read_under_two_claims(tiny: None, monkeypatc
     printed = extractionboth.table(rows)
     assert printed.count("| ksl | ") == printed.count("| ofsw | ") == printed.count("| ofsw, a stranger's | ") == 6
     assert extractionboth.table([]) == ""
+
+
+def test_triggers_are_trained_and_read_under_a_key_that_can_decide(tiny: None) -> None:
+    (row,) = extractiontriggers.key_cell(100, "with rehearsal", quick=True)
+    assert (row["method"], row["attack"], row["training"], row["n"]) == ("t2s", "none", "with rehearsal", 12)
+    assert 0.0 <= row["success"] <= 1.0
+    assert rank_sum_test([9] * row["n"], 10).pvalue <= 10**extractiontables.LIMIT
+    assert [len(extractiontriggers._key(1, kind, quick=True).plan.probes) for kind in ("pattern", "out")] == [320, 320]
+
+
+def test_the_rehearsal_is_shown_beside_the_same_training_without_it() -> None:
+    def made(training: str, success: float, innocent: bool = False, attack: str = "soft answers") -> dict:
+        told = {"part": "t2s", "training": training, "success": success, "n": 12}
+        return _row("", attack, innocent, **told)
+
+    guilty = [made("with rehearsal", 0.75), made("with rehearsal", 0.25), made("without", 0.125)]
+    assert extractiontriggers.table(guilty) == ""
+    printed = extractiontriggers.table([*guilty, made("no triggers", 0.1, True), made("without", 1.0, attack="none")])
+    assert printed.splitlines()[2:] == [
+        "| soft answers | with rehearsal | 0.50 (0.25 to 0.75) | 21 of 12 | 2 of 2 | 1.0e-15 | 0.8700 |",
+        "| soft answers | without | 0.12 (0.12 to 0.12) | 21 of 12 | 1 of 1 | 1.0e-15 | 0.8700 |",
+        "| soft answers | no triggers | 0.10 (0.10 to 0.10) | 3 of 12 | 0 of 1 | 5.0e-01 | 0.8700 |",
+    ]
+    tried = _row("", "none", False, 0, part="t2s tried", setting="in: the default", success=0.5)
+    assert "| 0 | in: the default | none | 0.50 | 21 of 24 | 1.0e-15 | 0.8700 |" in extractiontriggers.table([tried])
