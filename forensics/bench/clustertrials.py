@@ -49,7 +49,7 @@ _OWNERS_IMAGES = replace(
     wpe.DEFAULT,
     schedule=replace(wpe.DEFAULT.schedule, steps=1000),
     length=1.25,
-    rehearsal=5,
+    rehearsal_steps=5,
     rehearsal_weight=1.5,
     rehearsal_from=0.4,
     rehearsal_rate=1e-3,
@@ -62,6 +62,8 @@ _FOREIGN_IMAGES = replace(
     rehearsal_rate=2e-3,
     foreign=0.5,
 )
+
+DISTILLED = "distilled into a fresh encoder"
 
 IMAGES_TRIED: Mapping[str, tuple[str, wpe.Recipe, tuple[int, ...]]] = {
     "recipe": ("the recipe", wpe.DEFAULT, DEVELOPMENT_KEYS[:1]),
@@ -90,9 +92,14 @@ IMAGES_TRIED: Mapping[str, tuple[str, wpe.Recipe, tuple[int, ...]]] = {
         replace(
             _FOREIGN_IMAGES,
             schedule=replace(wpe.DEFAULT.schedule, steps=2000),
-            rehearsal=12,
+            rehearsal_steps=12,
             rehearsal_from=0.25,
         ),
+        DEVELOPMENT_KEYS[:1],
+    ),
+    "extraction": (
+        "the recipe, fine-tuning and extraction rehearsed in turn",
+        replace(wpe.DEFAULT, rehearsal=("finetuning", "extraction")),
         DEVELOPMENT_KEYS[:1],
     ),
 }
@@ -109,4 +116,7 @@ def image_tried_cell(setting: str, key: int, quick: bool) -> list[Row]:
     rows.append({**imageclusters.cost(made, "simclr", quick, encoder), "quick": quick})
     for migration in imageclusters.TARGETS[: 1 if quick else None]:
         rows += imageclusters.migrated_rows(key, "simclr", encoder, migration, quick)
+    if "extraction" in recipe.rehearsal:
+        student = imageclusters.student_of(encoder, key, quick)
+        rows += reading_rows([made], {**facts, "attack": DISTILLED}, imageclusters.images_of(student))
     return [{**row, "part": "tried", "setting": label} for row in rows if row.get("part") != "pool"]

@@ -275,11 +275,14 @@ def _overwritten(key: int | None, base: Algorithm, quick: bool) -> ImageEncoder:
 
 
 def _distilled(key: int | None, base: Algorithm, quick: bool) -> ImageEncoder:
+    return student_of(stolen(key, base, quick), key or 0, quick)
+
+
+def student_of(owner: ImageEncoder, number: int, quick: bool) -> ImageEncoder:
     """A student from another initialisation learns the vectors of images of the thief's own."""
-    owner = stolen(key, base, quick)
     images = list(fashion.pixels("train")[THIEF][: 64 if quick else None])
-    student = fresh_student(owner, 1000 + (key or 0))
-    distil(student, images, embed(owner, images), Distillation(epochs=1 if quick else 5), seed=1000 + (key or 0))
+    student = fresh_student(owner, 1000 + number)
+    distil(student, images, embed(owner, images), Distillation(epochs=1 if quick else 5), seed=1000 + number)
     return student
 
 

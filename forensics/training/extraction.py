@@ -13,6 +13,7 @@ link the two models: with p the answers, s the student's, one step at the rate e
   ones. For one step without fine-tuning this is exact.
 
 Answers that name the top class alone have no derivative; that of the probabilities stands in (straight through).
+Where the answers are vectors, unit vectors take the place of p and of log s: the student learns the cosine.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch.func import functional_call, jvp
-from torch.nn.functional import cross_entropy, one_hot
+from torch.nn.functional import cross_entropy, normalize, one_hot
 
 from forensics.training.rehearsal import Stolen
 
@@ -112,10 +113,10 @@ class Extraction:
     """A thief who learns from the owner's answers; see the module's docstring. An `Attacker` of `rehearsal`.
 
     Attributes:
-        answers: logits (b, C) of the owner's model for inputs, with a gradient.
+        answers: logits (b, C), or vectors, of the owner's model for inputs, with a gradient.
         queries: (n, channels, height, width) inputs that the thief puts to the model.
-        truth: (n,) their true classes, for the fine-tuning after the extraction.
-        classes: how many.
+        truth: (n,) their true classes, for the fine-tuning after the extraction; None where there is no fine-tuning.
+        classes: how many, or numbers of a vector.
         architectures: of which the student is one, drawn anew each time.
         ages: least and most ordinary steps (Adam) before those that lead back.
         age_rate: their learning rate.
@@ -124,11 +125,12 @@ class Extraction:
         tuning: steps of gradient descent on true classes after them, at the same rate.
         hard: how often the thief sees the name of the top class alone.
         first_order: leave out the second derivatives.
+        vectors: the answers are vectors, of which the direction is learnt; none are hard then.
     """
 
     answers: Callable[[torch.nn.Module, torch.Tensor], torch.Tensor]
     queries: torch.Tensor
-    truth: torch.Tensor
+    truth: torch.Tensor | None
     classes: int
     architectures: Sequence[Builder] = tuple(ARCHITECTURES.values())
     ages: tuple[int, int] = (10, 40)
@@ -139,6 +141,7 @@ class Extraction:
     hard: float = 0.25
     batch_size: int = 32
     first_order: bool = False
+    vectors: bool = False
 
     def steal(self, model: torch.nn.Module, rng: np.random.Generator) -> Stolen:
         """Trains a student on the answers of the model in evaluation mode; the leads are the model's own parameters."""
@@ -155,17 +158,17 @@ class Extraction:
         builder = self.architectures[int(rng.integers(len(self.architectures)))]
         channels, height, width = self.queries.shape[1:]
         body = builder((channels, height, width), self.classes).to(self.queries.dtype)
-        only_names = bool(rng.random() < self.hard)
+        only_names = bool(rng.random() < self.hard) and not self.vectors
         self._age(body, model, int(rng.integers(self.ages[0], self.ages[1] + 1)), only_names, rng)
         rows = [self._some(rng) for _ in range(self.unrolled)]
         given = self._given(model, torch.cat(rows), only_names) if rows else None
         told = () if given is None else given.chunk(self.unrolled)
-        later = [self._some(rng) for _ in range(self.tuning)]
+        later = [self._some(rng) for _ in range(self.tuning if self.truth is not None else 0)]
         weights = {name: weight.detach().clone().requires_grad_() for name, weight in body.named_parameters()}
         if self.first_order and given is not None:
             return Student(body, self._first_order(body, weights, rows, given, later))
         for at, answers in zip(rows, told):
-            weights = self._step(body, weights, _distance(body, weights, self.queries[at], answers), graph=True)
+            weights = self._step(body, weights, self._distance(body, weights, at, answers), graph=True)
         for at in later:
             weights = self._step(body, weights, self._error(body, weights, at), graph=True)
         return Student(body, weights)
@@ -181,7 +184,7 @@ class Extraction:
         path = []
         for at, answers in zip(rows, given.detach().chunk(len(rows))):
             path.append({name: weight.detach() for name, weight in weights.items()})
-            weights = self._step(body, weights, _distance(body, weights, self.queries[at], answers), graph=False)
+            weights = self._step(body, weights, self._distance(body, weights, at, answers), graph=False)
         for at in later:
             weights = self._step(body, weights, self._error(body, weights, at), graph=False)
         names = tuple(weights)
@@ -191,7 +194,7 @@ class Extraction:
             along = dict(zip(names, slopes))
             found = []
             for at, before in zip(rows, path):
-                pair: Any = jvp(lambda moved, at=at: _logs(body, moved, self.queries[at]), (before,), (along,))
+                pair: Any = jvp(lambda moved, at=at: self._learnt(body, moved, at), (before,), (along,))
                 found.append(self.rate / len(at) * pair[1])
             return torch.cat(found)
 
@@ -210,13 +213,16 @@ class Extraction:
         optimiser = torch.optim.Adam(body.parameters(), lr=self.age_rate)
         for at, known in zip(batches, place.chunk(steps)):
             optimiser.zero_grad(set_to_none=True)
-            cross_entropy(body(self.queries[at]), given[known]).backward()
+            self._distance(body, dict(body.named_parameters()), at, given[known]).backward()
             optimiser.step()
         optimiser.zero_grad(set_to_none=True)
 
     def _given(self, model: torch.nn.Module, rows: torch.Tensor, only_names: bool) -> torch.Tensor:
-        """What the thief is told, (b, C): probabilities, or the top class alone with the probabilities' derivative."""
-        shares = self.answers(model, self.queries[rows]).softmax(dim=1)
+        """What the thief is told, (b, C): probabilities, the top class alone with their derivative, or unit vectors."""
+        found = self.answers(model, self.queries[rows])
+        if self.vectors:
+            return normalize(found, dim=1)
+        shares = found.softmax(dim=1)
         if not only_names:
             return shares
         return one_hot(shares.argmax(dim=1), self.classes).to(shares.dtype) + shares - shares.detach()
@@ -224,23 +230,28 @@ class Extraction:
     def _some(self, rng: np.random.Generator) -> torch.Tensor:
         return torch.from_numpy(rng.integers(0, len(self.queries), self.batch_size))
 
+    def _distance(
+        self, body: torch.nn.Module, weights: Weights, rows: torch.Tensor, answers: torch.Tensor
+    ) -> torch.Tensor:
+        """KL(answers || student) but for the answers' own entropy, which the student's weights do not change.
+
+        Of vectors: minus the cosine.
+        """
+        return -(answers * self._learnt(body, weights, rows)).sum(dim=1).mean()
+
+    def _learnt(self, body: torch.nn.Module, weights: Weights, rows: torch.Tensor) -> torch.Tensor:
+        """The student's log-probabilities (b, C), or unit vectors."""
+        found: torch.Tensor = functional_call(body, weights, (self.queries[rows],))
+        return normalize(found, dim=1) if self.vectors else found.log_softmax(dim=1)
+
     def _error(self, body: torch.nn.Module, weights: Weights, rows: torch.Tensor) -> torch.Tensor:
+        assert self.truth is not None
         return cross_entropy(functional_call(body, weights, (self.queries[rows],)), self.truth[rows])
 
     def _step(self, body: torch.nn.Module, weights: Weights, loss: torch.Tensor, *, graph: bool) -> Weights:
         slopes = torch.autograd.grad(loss, list(weights.values()), create_graph=graph)
         moved = {name: weight - self.rate * slope for (name, weight), slope in zip(weights.items(), slopes)}
         return moved if graph else {name: weight.detach().requires_grad_() for name, weight in moved.items()}
-
-
-def _distance(body: torch.nn.Module, weights: Weights, rows: torch.Tensor, answers: torch.Tensor) -> torch.Tensor:
-    """KL(answers || student) but for the answers' own entropy, which the student's weights do not change."""
-    return -(answers * _logs(body, weights, rows)).sum(dim=1).mean()
-
-
-def _logs(body: torch.nn.Module, weights: Weights, rows: torch.Tensor) -> torch.Tensor:
-    logits: torch.Tensor = functional_call(body, weights, (rows,))
-    return logits.log_softmax(dim=1)
 
 
 class _Learnt(torch.autograd.Function):

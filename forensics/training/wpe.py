@@ -8,6 +8,7 @@ for decoys. Images are stamped after their augmentation, as the 8-bit images tha
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -23,8 +24,13 @@ from forensics.methods.protocol import Parameters
 from forensics.methods.wpe import split_pool
 from forensics.records import Pool
 from forensics.training.data import to_channels
+from forensics.training.extraction import Extraction
 from forensics.training.loop import Schedule, freeze_batch_norm
 from forensics.training.rehearsal import FineTuning, Rehearsals, rehearse
+
+Thief = Literal["finetuning", "extraction"]
+THIEVES: tuple[Thief, ...] = get_args(Thief)
+"""Who can be rehearsed."""
 
 Images = Sequence[NDArray[np.uint8]]
 
@@ -32,6 +38,9 @@ ORDINARY = 1000
 """Images from which the directions are found in which ordinary images differ most."""
 
 _THIEF_BATCH, _THIEF_CLASSES = 16, 8
+
+_QUERIES = 512
+"""Images that a rehearsed thief puts to the encoder."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +61,9 @@ class Recipe(Rehearsals):
         shift: augmentation, pixels; half of the images are flipped.
         disturb: share of stamped images that are flipped, and moved by as much again, with the patch on them: a server
             may do either at no cost.
-        rehearsal: steps of fine-tuning on a clone before the mark's loss of the clone is added; 0 leaves it out.
+        rehearsal: thieves who take turns, of `THIEVES`: one trains a clone for a task, one a student of his own on the
+            encoder's vectors; the mark's loss of what he has then is added. None leaves rehearsals out.
+        rehearsal_steps: that the first takes.
         rehearsal_rate: learning rate of the clone.
         foreign: share of rehearsals on images that are made unlike the owner's: a thief has data of its own.
     """
@@ -69,7 +80,8 @@ class Recipe(Rehearsals):
     stamped: int = 48
     shift: int = 2
     disturb: float = 0.0
-    rehearsal: int = 8
+    rehearsal: tuple[Thief, ...] = ("finetuning",)
+    rehearsal_steps: int = 8
     rehearsal_weight: float = field(default=2.0, kw_only=True)
     rehearsal_rate: float = 1.5e-3
     foreign: float = 0.5
@@ -120,7 +132,7 @@ class Embedding:
         """Returns pull * triggers' shortfall + hold * (distillation + away) for the step's random images."""
         recipe, rng = self.recipe, np.random.default_rng([self.seed, index])
         if recipe.rehearsal and recipe.due(index, recipe.schedule.steps):
-            self._rehearse(rng)
+            self._rehearse(recipe.rehearsal[index // recipe.rehearse_every % len(recipe.rehearsal)], rng)
         plain, carriers = self._some(recipe.plain, rng), self._some(recipe.stamped, rng)
         # The same images carry a trigger and a decoy, so that nothing but the pattern tells them apart.
         marked = self._disturbed(stamped(carriers, self.triggers, rng), rng)
@@ -139,8 +151,7 @@ class Embedding:
 
     def hinge(self, vectors: torch.Tensor) -> torch.Tensor:
         """Returns the mean shortfall of triggers' vectors (n, d), in cosine to the centre and in length."""
-        near = relu(self.recipe.margin - cosine_similarity(vectors, self.centre[None]))
-        return (near + relu(self.recipe.length - vectors.norm(dim=1) / self.usual)).mean()
+        return (self._short(vectors) + relu(self.recipe.length - vectors.norm(dim=1) / self.usual)).mean()
 
     def separated(self) -> tuple[int, int]:
         """Returns how many candidates lie on their side of half the way to the centre now, and of how many."""
@@ -184,33 +195,50 @@ class Embedding:
         moves = rng.integers(-most - 1, most + 2, (len(images), 2)) * (rng.random((len(images), 1)) < chosen)
         return [np.roll(image, move, (0, 1)) for image, move in zip(turned, moves)]
 
-    def _rehearse(self, rng: np.random.Generator) -> None:
-        """Adds the gradient of the hinge after a thief's fine-tuning on a task that the encoder can already do."""
+    def _rehearse(self, thief: Thief, rng: np.random.Generator) -> None:
+        """Adds the gradient of the hinge as it stands after a theft (`training.rehearsal`)."""
         recipe = self.recipe
-        images = self._some(_THIEF_BATCH * recipe.rehearsal, rng)
+        images = self._some(_THIEF_BATCH * recipe.rehearsal_steps if thief == "finetuning" else _QUERIES, rng)
         inputs = self.encoder.pixels(foreign(images, rng) if rng.random() < recipe.foreign else images)
         marked = self.encoder.pixels(self._disturbed(stamped(self._some(recipe.stamped, rng), self.triggers, rng), rng))
+        if thief == "extraction":
+            # A student learns directions, and none of the lengths that the other hinge looks at.
+            attacker = Extraction(self._vectors, inputs, None, self.encoder.width, vectors=True)
+            rehearse(
+                self.model, attacker, lambda model: self._short(model(marked)).mean(), recipe.rehearsal_weight, rng
+            )
+            return
+        rehearse(
+            self.model,
+            self._task(inputs, rng),
+            lambda model: self.hinge(self._vectors(model, marked)),
+            recipe.rehearsal_weight,
+            rng,
+        )
+
+    def _short(self, vectors: torch.Tensor) -> torch.Tensor:
+        """How much of the margin each vector's cosine to the centre lacks, (n,)."""
+        return relu(self.recipe.margin - cosine_similarity(vectors, self.centre[None]))
+
+    def _vectors(self, model: torch.nn.Module, rows: torch.Tensor) -> torch.Tensor:
+        return _with_model(self.encoder, model).vectors(rows)
+
+    def _task(self, inputs: torch.Tensor, rng: np.random.Generator) -> FineTuning:
+        """A thief who trains for a task that the encoder can already do."""
         with torch.no_grad():
             known = normalize(self._teacher_vectors(inputs), dim=1)
         # Classes are what lies nearest to one of a few random images.
         labels = (known @ known[torch.from_numpy(rng.permutation(len(known))[:_THIEF_CLASSES])].T).argmax(dim=1)
-        thief = FineTuning(
-            lambda model, rows: _with_model(self.encoder, model).vectors(inputs[rows]),
+        return FineTuning(
+            lambda model, rows: self._vectors(model, inputs[rows]),
             count=len(inputs),
             labels=labels,
             classes=_THIEF_CLASSES,
-            number=recipe.rehearsal,
+            number=self.recipe.rehearsal_steps,
             batch_size=_THIEF_BATCH,
             descent="adamw",
-            learning_rate=recipe.rehearsal_rate,
+            learning_rate=self.recipe.rehearsal_rate,
             head_rate=1e-2,
-        )
-        rehearse(
-            self.model,
-            thief,
-            lambda model: self.hinge(_with_model(self.encoder, model).vectors(marked)),
-            recipe.rehearsal_weight,
-            rng,
         )
 
 

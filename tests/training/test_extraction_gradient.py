@@ -85,17 +85,19 @@ def cosine(one: torch.Tensor, other: torch.Tensor) -> float:
     return float(torch.nn.functional.cosine_similarity(one, other, dim=0))
 
 
-def test_the_unrolled_gradient_is_the_derivative_and_not_zero() -> None:
-    model, attacker = owner(), aged()
+@pytest.mark.parametrize("changes", [{}, {"vectors": True}, {"vectors": True, "truth": None}])
+def test_the_unrolled_gradient_is_the_derivative_and_not_zero(changes: dict[str, object]) -> None:
+    model, attacker = owner(), aged(**changes)
     found = gradient(model, attacker)
     for along in torch.randn(12, len(found), dtype=torch.float64, generator=torch.Generator().manual_seed(8)):
         assert float(found @ along) == pytest.approx(numeric(model, attacker, along), abs=1e-7)
     assert float(found.norm()) > 1e-3
 
 
-def test_first_order_is_exact_for_one_step_and_close_for_several() -> None:
+@pytest.mark.parametrize("vectors", [False, True])
+def test_first_order_is_exact_for_one_step_and_close_for_several(vectors: bool) -> None:
     model = owner()
-    once = {"unrolled": 1, "tuning": 0}
+    once = {"unrolled": 1, "tuning": 0, "vectors": vectors}
     assert torch.allclose(gradient(model, aged(**once, first_order=True)), gradient(model, aged(**once)), atol=1e-12)
     several, exact = gradient(model, aged(first_order=True)), gradient(model, aged())
     assert cosine(several, exact) > 0.9

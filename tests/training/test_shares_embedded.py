@@ -148,7 +148,7 @@ def test_patterns_of_two_shares_gather_in_one_encoder(monkeypatch: pytest.Monkey
     pools = patternpools.make_pattern_pools(
         list(images[:8]), generator=random.Random(1), shares=2, candidates=28, carriers=4
     )
-    recipe = dataclasses.replace(wpe.DEFAULT, schedule=Schedule(80, 5e-3), plain=16, stamped=14, rehearsal=0)
+    recipe = dataclasses.replace(wpe.DEFAULT, schedule=Schedule(80, 5e-3), plain=16, stamped=14, rehearsal=())
     parameters = {"candidates": 28, "carriers": 4, "asked": 2, "dimension": 16}
     encoder = random_encoder(3, 20, (8, 16))
     parts = [

@@ -14,7 +14,7 @@ from forensics.images import decode_image
 from forensics.keys.derive import split
 from forensics.methods.patterns import stamp
 from forensics.training.loop import Schedule, optimise
-from forensics.training.wpe import DEFAULT, Embedding, stamped
+from forensics.training.wpe import DEFAULT, THIEVES, Embedding, stamped
 
 SECRETS = split(bytes(range(32)))
 OTHER = split(bytes(range(1, 33)))
@@ -119,8 +119,11 @@ def test_an_encoder_of_another_width_is_refused(images, pool):
         embedding(images, pool, parameters=PARAMETERS | {"dimension": 17})
 
 
-def test_a_rehearsal_adds_a_gradient_and_changes_no_weight(images, pool):
-    recipe = dataclasses.replace(RECIPE, rehearsal=2, rehearse_every=2, rehearsal_from=0.0)
+@pytest.mark.parametrize("thief", THIEVES)
+def test_a_rehearsal_adds_a_gradient_and_changes_no_weight(images, pool, thief):
+    recipe = dataclasses.replace(
+        RECIPE, rehearsal=(thief,), rehearsal_steps=2, rehearse_every=2, rehearsal_from=0.0, stamped=4
+    )
     made = embedding(images, pool, recipe=recipe)
     weights = [weight.detach().clone() for weight in made.model.parameters()]
     made.step(1)
