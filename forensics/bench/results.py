@@ -37,11 +37,14 @@ class Cell:
 
 def environment() -> dict[str, str]:
     """Returns what a reader needs to repeat a figure: versions, processor, threads."""
+    import torch
+
     packages = ("torch", "transformers", "numpy", "scipy")
     return {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "processors": str(os.cpu_count()),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
         "threads a process": "1",
         **{name: version(name) for name in packages},
     }

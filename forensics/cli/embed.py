@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     multiple=True,
     metavar="THIEF",
     help="Act out a theft while the mark is embedded, so that it lasts longer: finetuning, overwriting, extraction "
-    "(ofsw), finetuning (ofsw-text); may be repeated, and costs about as much again.",
+    "(ofsw), finetuning (ofsw-text), finetuning, extraction (wpe); may be repeated, and costs about as much again.",
 )
 @click.option(
     "--last-blocks",
