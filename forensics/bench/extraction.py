@@ -11,11 +11,14 @@ from typing import Any
 
 from forensics.bench import extractionboth, extractionsettings, extractiontables, extractiontriggers
 from forensics.bench.extractionmodels import (
+    FULL_STEPS,
+    FULL_WIDTHS,
     clean,
     control,
     embed,
     key_of,
     marked,
+    marked_by,
     parts,
     quality,
     reading_rows,
@@ -36,6 +39,8 @@ IMAGES, LARGER, FIRST = 500, 8_000, (500, 2_000)
 FOREMOST = ("soft", "hard", "cnn", "mlp")
 SEED, INNOCENT_SEED = 300, 400
 """Seeds of the students of marked models, to which the key's number is added, and of those of the control."""
+
+FULL = "marked at full width"
 
 POOLS, KEYS_A_POOL, INNOCENTS = 50, 20, 5
 FIRST_NULL_KEY = 10_000
@@ -82,6 +87,8 @@ def _cells(quick: bool) -> list[Cell]:
     cells += [_theft(key, thief, quick) for thief in last for key in (keys[:1] if thief == "vit" else keys)]
     cells += [Cell(f"innocent-{thief}", innocent_cell, {"thief": thief, "quick": quick}) for thief in last]
     cells.append(Cell("tuned-owner", tuned_cell, {"key": keys[0], "quick": quick}))
+    if not quick:
+        cells.append(Cell(f"full-{keys[0]}", full_cell, {"key": keys[0]}))
     return [*cells, *extractionboth.cells(keys, quick), *extractiontriggers.cells(keys, quick)]
 
 
@@ -106,6 +113,18 @@ def tuned_cell(key: int, quick: bool) -> list[Row]:
     rows = []
     for suspect, model, innocent in (("marked by training on", tuned, False), ("control trained on", longer, True)):
         rows += reading_rows(made, suspect, "none", model, quality(model, quick), innocent=innocent, quick=quick)
+    return rows
+
+
+def full_cell(key: int) -> list[Row]:
+    """Marks a model of full width, and trains one without a mark; both are examined, and what thieves make of them."""
+    made, rows = key_of(key, IMAGES), []
+    teacher = marked_by(made, recipe(steps=FULL_STEPS), quick=False, widths=FULL_WIDTHS)
+    plain = unmarked(f"full-{key}", parts().owner, key, quick=False, widths=FULL_WIDTHS, steps=FULL_STEPS)
+    for suspect, model, seed in ((FULL, teacher, SEED + key), (f"control{FULL[6:]}", plain, INNOCENT_SEED)):
+        for attack, stolen in [("none", model), *steal("soft", model, seed, quick=False)]:
+            innocent = model is plain
+            rows += reading_rows(made, suspect, attack, stolen, quality(stolen), innocent=innocent, quick=False)
     return rows
 
 

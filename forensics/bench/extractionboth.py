@@ -21,7 +21,7 @@ from forensics.bench.models import clone
 from forensics.bench.results import Cell, Row
 from forensics.bench.rowtables import groups, markdown, of_part
 from forensics.checkpoints import Classifier
-from forensics.training.loop import Schedule, optimise
+from forensics.training.loop import Checkpoint, Schedule, optimise
 from forensics.training.ofsw import DEFAULT, Embedding
 
 IMAGES, BITS, BANKS = 500, 64, 8
@@ -67,12 +67,12 @@ def _ofsw_key(number: int, start: Classifier, quick: bool) -> BenchKey:
 def _added(start: Classifier, other: BenchKey, quick: bool) -> Classifier:
     recipe = replace(DEFAULT, schedule=Schedule(QUICK_STEPS)) if quick else DEFAULT
 
-    def build() -> Classifier:
+    def build(checkpoint: Checkpoint) -> Classifier:
         model = clone(start)
         embedding = Embedding(
             model, parts(quick).owner, other.secrets, other.pool, other.claim.parameters, recipe, other.number
         )
-        optimise(model.model, embedding.step, recipe.schedule, label="Embedding")
+        optimise(model.model, embedding.step, recipe.schedule, label="Embedding", checkpoint=checkpoint)
         model.model.eval()
         return model
 

@@ -13,7 +13,7 @@ from forensics.bench import fashion
 from forensics.bench.classifiers import labels_only
 from forensics.bench.fashion import Parts, share_out
 from forensics.bench.keys import BenchKey, ksl_key
-from forensics.bench.models import cached, clone
+from forensics.bench.models import clone, resumable
 from forensics.bench.results import Row, address
 from forensics.canonical import sha256
 from forensics.checkpoints import Classifier
@@ -24,10 +24,13 @@ from forensics.statistics.ranks import rank_sum_test
 from forensics.suspects.media import numbers, take_images
 from forensics.training.classifier import small_resnet
 from forensics.training.data import ImageData
-from forensics.training.ksl import DEFAULT, Embedding, Recipe
-from forensics.training.loop import Schedule, optimise, predict
+from forensics.training.ksl import DEFAULT, Embedding, Recipe, rolled
+from forensics.training.loop import Checkpoint, Schedule, optimise, predict
 
-WIDTHS = (16, 32, 64, 128)
+WIDTHS, FULL_WIDTHS = (16, 32, 64, 128), (64, 128, 256, 512)
+FULL_STEPS = 1200
+"""At full width a step takes ten times as long, so that fewer steps must do."""
+
 OWNER, RESERVED, QUICK_IMAGES, QUICK_STEPS = 40_000, 10_000, 2_000, 60
 """Images of the owner, and how many of these no model is trained on."""
 
@@ -68,33 +71,44 @@ def unmarked(
     *,
     smoothing: float = 0.0,
     start: Classifier | None = None,
-    steps: int | None = None,
+    widths: tuple[int, ...] = WIDTHS,
+    **changes: Any,
 ) -> Classifier:
     """Returns a model trained as long as a marked one, on the same batches, with ordinary labels; kept in the cache.
 
     Args:
         smoothing: of the labels, spread evenly over all classes.
         start: a model to train on with, else one from first weights.
-        steps: other than a marked one's.
+        changes: of the recipe: `steps`, or by how much images are rolled (`shift`).
     """
 
-    def build() -> Classifier:
-        classifier = clone(start) if start else small_resnet(data, seed, widths=WIDTHS)
+    def build(checkpoint: Checkpoint) -> Classifier:
+        classifier = clone(start) if start else small_resnet(data, seed, widths=widths)
         images, labels = data.pixels(classifier), torch.from_numpy(data.labels)
 
         def step(index: int) -> torch.Tensor:
             rng = np.random.default_rng([seed, index])
-            rows = torch.from_numpy(rng.integers(0, len(images), chosen.batch_size))
+            rows = rng.integers(0, len(images), chosen.batch_size)
+            pixels = rolled(classifier, data.images, rows, chosen.shift, rng)[0] if chosen.shift else images[rows]
             classifier.model.train()
-            return cross_entropy(classifier.model(images[rows]).logits, labels[rows], label_smoothing=smoothing)
+            return cross_entropy(classifier.model(pixels).logits, labels[rows], label_smoothing=smoothing)
 
-        optimise(classifier.model, step, chosen.schedule, label="Training")
+        optimise(classifier.model, step, chosen.schedule, label="Training", checkpoint=checkpoint)
         classifier.model.eval()
         return classifier
 
-    chosen = recipe(quick, steps)
+    chosen = recipe(quick, **changes)
     begun = start.identity.digest if start else "first weights"
-    return kept(name, (_digest(data), seed, chosen.schedule, chosen.batch_size, smoothing, begun), build, quick)
+    facts = (
+        _digest(data),
+        seed,
+        chosen.schedule,
+        chosen.batch_size,
+        smoothing,
+        begun,
+        *([chosen.shift] if chosen.shift else []),
+    )
+    return kept(name, facts, build, quick)
 
 
 @lru_cache(maxsize=2)
@@ -137,12 +151,19 @@ def clean_answers(made: BenchKey, quick: bool = False) -> tuple[Answers, ...]:
     return tuple(answers_of(each, made) for each in clean(quick))
 
 
-def embed(made: BenchKey, chosen: Recipe, quick: bool = False, start: Classifier | None = None) -> Classifier:
+def embed(
+    made: BenchKey,
+    chosen: Recipe,
+    quick: bool = False,
+    start: Classifier | None = None,
+    widths: tuple[int, ...] = WIDTHS,
+    checkpoint: Checkpoint | None = None,
+) -> Classifier:
     """Trains a marked model from first weights of the key's own number, or trains on with a model in place."""
     owner = parts(quick).owner
-    classifier = start or small_resnet(owner, made.number, widths=WIDTHS)
+    classifier = start or small_resnet(owner, made.number, widths=widths)
     embedding = Embedding(classifier, owner, made.secrets, made.pool, made.claim.parameters, chosen, seed=made.number)
-    optimise(classifier.model, embedding.step, chosen.schedule, label="Embedding")
+    optimise(classifier.model, embedding.step, chosen.schedule, label="Embedding", checkpoint=checkpoint)
     classifier.model.eval()
     return classifier
 
@@ -152,10 +173,15 @@ def marked(made: BenchKey, quick: bool = False) -> Classifier:
     return marked_by(made, recipe(quick), quick)
 
 
-def marked_by(made: BenchKey, chosen: Recipe, quick: bool) -> Classifier:
-    """As `marked`, by another recipe."""
-    facts = (made.claim.digest, _digest(parts(quick).owner), chosen)
-    return kept(f"marked-{made.number}", facts, lambda: embed(made, chosen, quick), quick)
+def marked_by(made: BenchKey, chosen: Recipe, quick: bool, widths: tuple[int, ...] = WIDTHS) -> Classifier:
+    """As `marked`, by another recipe or at another width."""
+    facts = (made.claim.digest, _digest(parts(quick).owner), chosen, *_other(widths))
+    return kept(
+        f"marked-{made.number}",
+        facts,
+        lambda checkpoint: embed(made, chosen, quick, widths=widths, checkpoint=checkpoint),
+        quick,
+    )
 
 
 def quality(classifier: Classifier, quick: bool = False) -> dict[str, float]:
@@ -282,9 +308,18 @@ def _hits(ranks: IntArray, classes: int) -> str:
     return "".join("1" if rank == classes - 1 else "0" for rank in ranks)
 
 
-def kept(name: str, facts: object, build: Callable[[], Classifier], quick: bool) -> Classifier:
-    """A model of the cache, under a name that changes with what it was made from."""
-    return cached(f"extraction-{'quick-' if quick else ''}{name}-{address(facts)}", build)
+def kept(name: str, facts: object, build: Callable[[Checkpoint], Classifier], quick: bool) -> Classifier:
+    """A model of the cache, under a name that changes with what it was made from.
+
+    Args:
+        build: makes it; a training that is interrupted can be taken up again from the checkpoint.
+    """
+    return resumable(f"extraction-{'quick-' if quick else ''}{name}-{address(facts)}", build)
+
+
+def _other(widths: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """What of the widths belongs to a model's name: the bench's own are not named."""
+    return [] if widths == WIDTHS else [widths]
 
 
 def _digest(data: ImageData) -> str:

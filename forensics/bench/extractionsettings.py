@@ -24,12 +24,20 @@ IMAGES, QUICK_IMAGES, FIRST = 8_000, 2_000, (500, 2_000)
 TRIED: tuple[tuple[int, dict[str, float]], ...] = (
     (0, {"smoothing": 0.2, "sharpness": 2.0, "steps": 1200}),
     (0, {"smoothing": 0.2, "sharpness": 2.0, "steps": 3600}),
+    (0, {"smoothing": 0.2, "sharpness": 2.0, "steps": 3600, "shift": 1}),
+    (0, {"smoothing": 0.2, "sharpness": 2.0, "steps": 3600, "shift": 2}),
     (0, {"smoothing": 0.2, "sharpness": 3.0, "steps": 3600}),
     (0, {"smoothing": 0.3, "sharpness": 2.0, "steps": 3600}),
     (0, {"smoothing": 0.25, "sharpness": 3.0, "steps": 3600}),
 )
-EVEN: tuple[tuple[float, int], ...] = ((0.0, 1200), (0.0, 3600), (0.3, 3600))
-"""Controls whose labels are smoothed evenly or not at all: smoothing and steps."""
+EVEN: tuple[tuple[float, int, int], ...] = (
+    (0.0, 1200, 0),
+    (0.0, 3600, 0),
+    (0.0, 3600, 1),
+    (0.0, 3600, 2),
+    (0.3, 3600, 0),
+)
+"""Controls whose labels are smoothed evenly or not at all: smoothing, steps and by how much images are rolled."""
 
 
 def cells(quick: bool) -> list[Cell]:
@@ -42,17 +50,19 @@ def cells(quick: bool) -> list[Cell]:
         return found
     return found + [
         Cell(
-            f"even-{smoothing:g}-{steps}".replace(".", "_"),
+            f"even-{smoothing:g}-{steps}{f'-shift-{shift}' if shift else ''}".replace(".", "_"),
             even_cell,
-            {"smoothing": smoothing, "steps": steps, "quick": quick},
+            {"smoothing": smoothing, "steps": steps, "shift": shift, "quick": quick},
         )
-        for smoothing, steps in EVEN
+        for smoothing, steps, shift in EVEN
     ]
 
 
 def setting_cell(key: int, setting: dict[str, float], quick: bool) -> list[Row]:
     """Embeds a development key with one setting; a thief learns the classes that the model names."""
-    chosen: dict[str, Any] = {name: setting[name] for name in ("smoothing", "sharpness", "steps") if name in setting}
+    chosen: dict[str, Any] = {
+        name: setting[name] for name in ("smoothing", "sharpness", "steps", "shift") if name in setting
+    }
     families = int(setting.get("families", 24))
     made = key_of(key, QUICK_IMAGES if quick else IMAGES, families, quick)
     teacher = marked_by(made, recipe(quick, **chosen), quick)
@@ -66,11 +76,12 @@ def setting_cell(key: int, setting: dict[str, float], quick: bool) -> list[Row]:
     return rows
 
 
-def even_cell(smoothing: float, steps: int, quick: bool) -> list[Row]:
+def even_cell(smoothing: float, steps: int, shift: int, quick: bool) -> list[Row]:
     """Trains an unmarked model as long, with labels smoothed evenly: what smoothing alone costs."""
     name = f"even-{smoothing:g}-{steps}"
-    classifier = unmarked(name, parts(quick).owner, 0, quick, smoothing=smoothing, steps=steps)
-    facts = {"suspect": "unmarked", "attack": "none", "setting": {"even smoothing": smoothing, "steps": steps}}
+    classifier = unmarked(name, parts(quick).owner, 0, quick, smoothing=smoothing, steps=steps, shift=shift)
+    setting = {"even smoothing": smoothing, "steps": steps, **({"shift": shift} if shift else {})}
+    facts = {"suspect": "unmarked", "attack": "none", "setting": setting}
     return [{"part": "settings", "key": 0, **facts, **quality(classifier, quick), "quick": quick}]
 
 

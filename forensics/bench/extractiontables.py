@@ -34,7 +34,9 @@ def table(rows: list[Row]) -> str:
 
 def figure(rows: list[Row]) -> str:
     """Returns the strip plot of p-values of the claims with 500 images; empty before innocents stand beside them."""
-    shown = [row for row in rows if "part" not in row and row["images"] == 500 and "train" not in row["suspect"]]
+    shown = [
+        row for row in rows if "part" not in row and row["images"] == 500 and row["suspect"] in ("marked", "control")
+    ]
     lines = survival_lines([{**row, "suspect": "ResNet"} for row in shown])
     if not lines:
         return ""
@@ -85,7 +87,7 @@ def _survival(rows: list[Row]) -> str:
         if not row["innocent"]:
             groups.setdefault((row["images"], row["suspect"], row["attack"], row["access"]), []).append(row)
     for (images, suspect, attack, access), found in groups.items():
-        twin = "control trained on" if "training on" in suspect else "control"
+        twin = suspect.replace("marked", "control").replace(" by training on", " trained on")
         others = [
             row
             for row in rows

@@ -54,14 +54,14 @@ def _student(teacher: Classifier, seed: int, quick: bool, answers: str) -> Class
     """The thief's usual student; like what is made of it kept in the cache, since several cells use it."""
     made = theft(seed, quick, answers=answers)
     facts = (teacher.identity.digest, made)
-    return kept(f"student-{answers}", facts, lambda: extract(teacher, parts(quick).thief.images, made), quick)
+    return kept(f"student-{answers}", facts, lambda _: extract(teacher, parts(quick).thief.images, made), quick)
 
 
 def _tuned(answers: str, epochs: tuple[int, ...]) -> Callable[[Classifier, int, bool], Made]:
     def run(teacher: Classifier, seed: int, quick: bool) -> Made:
         student = _student(teacher, seed, quick, answers)
 
-        def after(count: int) -> Classifier:
+        def after(count: int, _: object) -> Classifier:
             tuned = clone(student)
             finetune(tuned, parts(quick).thief, count, RATE, seed)
             return tuned

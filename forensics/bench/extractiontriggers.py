@@ -26,7 +26,7 @@ from forensics.bench.results import Cell, Row
 from forensics.bench.rowtables import groups, markdown, of_part, through_the_same
 from forensics.checkpoints import Classifier
 from forensics.decoys import SUCCESS
-from forensics.training.loop import Schedule, optimise
+from forensics.training.loop import Checkpoint, Schedule, optimise
 from forensics.training.t2s import DEFAULT, Embedding, Recipe
 
 FAMILIES = 12
@@ -135,10 +135,10 @@ def _key(number: int, kind: str, quick: bool) -> BenchKey:
 def _marked(made: BenchKey, recipe: Recipe, quick: bool) -> Classifier:
     chosen = replace(recipe, schedule=Schedule(QUICK_STEPS)) if quick else recipe
 
-    def build() -> Classifier:
+    def build(checkpoint: Checkpoint) -> Classifier:
         model, owner = clone(clean(quick)[0]), parts(quick).owner
         embedding = Embedding(model, owner, made.secrets, made.pool, made.claim.parameters, chosen, seed=made.number)
-        optimise(model.model, embedding.step, chosen.schedule, label="Embedding")
+        optimise(model.model, embedding.step, chosen.schedule, label="Embedding", checkpoint=checkpoint)
         model.model.eval()
         return model
 

@@ -1,9 +1,11 @@
 """Embedding keyed soft labels: ordinary training whose smoothing mass the key directs (ours)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.nn.functional import cross_entropy
 
 from forensics.checkpoints import Classifier
@@ -11,7 +13,7 @@ from forensics.keys.derive import ProbeKey, ScoreKey
 from forensics.methods.ksl import along, cells, class_shifts, derive_classes, derive_directions
 from forensics.methods.protocol import Parameters
 from forensics.records import AnswerKind, Answers, FloatArray, IntArray, Pool
-from forensics.training.data import ImageData
+from forensics.training.data import ImageData, to_channels
 from forensics.training.loop import Schedule, predict
 
 
@@ -22,12 +24,15 @@ class Recipe:
     Attributes:
         smoothing: epsilon, the share of the target's mass that the key directs.
         sharpness: kappa, how strongly a coordinate of one standard deviation moves that mass.
+        shift: images are rolled by up to so many pixels, and their coordinates are those of the rolled image: the key
+            says what every image's label is, not only the owner's, so that the model learns the function itself.
     """
 
     schedule: Schedule
     smoothing: float = 0.2
     sharpness: float = 1.5
     batch_size: int = 128
+    shift: int = 0
 
 
 DEFAULT = Recipe(Schedule(steps=1200))
@@ -35,14 +40,14 @@ DEFAULT = Recipe(Schedule(steps=1200))
 FROM_SCRATCH = True
 """The mark may be trained together with the task, from first weights."""
 
+Pixels = NDArray[np.uint8]
+
 _READ = 2000
 """Training images through which the mark is read back."""
 
 
 class Embedding:
     """The training side of one key: `step(index)` gives the loss of a step.
-
-    The coordinates of an image are those of the image as it is, so that inputs are not augmented.
 
     Args:
         classifier: the owner's model, trained or fresh, which is trained in place.
@@ -63,20 +68,29 @@ class Embedding:
     ) -> None:
         probe_key, score_key = secrets
         self.model, self.recipe, self.seed = classifier.model, recipe, seed
-        self.clean = data.pixels(classifier)
-        seen = np.stack([cells(image, int(parameters["grid"])) for image in data.images])
+        self.classifier, self.images, self.clean = classifier, data.images, data.pixels(classifier)
+        self.grid, self.classes = int(parameters["grid"]), int(parameters["classes"])
+        self.directions = derive_directions(probe_key, pool, parameters)
+        seen = np.stack([cells(image, self.grid) for image in data.images])
         self.truth, self.names = data.labels, classifier.labels
-        self.places = along(seen, data.labels, derive_directions(probe_key, pool, parameters))
+        self.places = along(seen, data.labels, self.directions)
+        self.means = {label: seen[self.truth == label].mean(axis=0) for label in np.unique(self.truth).tolist()}
         self.drawn = derive_classes(score_key, parameters)
-        targets = soft_labels(self.places, data.labels, self.drawn, int(parameters["classes"]), recipe)
-        self.targets = torch.from_numpy(targets).float()
 
     def step(self, index: int) -> torch.Tensor:
         """Returns the cross-entropy against the keyed soft labels of the step's own random batch."""
         rng = np.random.default_rng([self.seed, index])
-        rows = torch.from_numpy(rng.integers(0, len(self.clean), self.recipe.batch_size))
+        rows = rng.integers(0, len(self.clean), self.recipe.batch_size)
+        pixels, places = self._rolled(rows, rng) if self.recipe.shift else (self.clean[rows], self.places[rows])
+        targets = soft_labels(places, self.truth[rows], self.drawn, self.classes, self.recipe)
         self.model.train()
-        return cross_entropy(self.model(self.clean[rows]).logits, self.targets[rows])
+        return cross_entropy(self.model(pixels).logits, torch.from_numpy(targets).float())
+
+    def _rolled(self, rows: IntArray, rng: np.random.Generator) -> tuple[torch.Tensor, FloatArray]:
+        """Rolled images and where they lie then, (b, L), each class centred on the mean of what is not rolled."""
+        pixels, images = rolled(self.classifier, self.images, rows, self.recipe.shift, rng)
+        centred = [cells(image, self.grid) - self.means[int(self.truth[row])] for image, row in zip(images, rows)]
+        return pixels, np.stack(centred) @ self.directions.T
 
     def matched(self) -> int:
         """Returns in how many families the drawn class leads at present, among training images, without calibration."""
@@ -84,6 +98,15 @@ class Embedding:
         answers = Answers(AnswerKind.LOGITS, logits, np.zeros(len(logits), dtype=np.bool_), self.names)
         shifts = class_shifts(answers, self.names, self.truth[:_READ], self.places[:_READ], "scores")
         return int((shifts.argmax(axis=1) == self.drawn).sum())
+
+
+def rolled(
+    classifier: Classifier, images: Sequence[Pixels], rows: IntArray, most: int, rng: np.random.Generator
+) -> tuple[torch.Tensor, list[Pixels]]:
+    """Returns images, each rolled by up to `most` pixels, as the classifier takes them and as they are."""
+    moves = rng.integers(-most, most + 1, (len(rows), 2))
+    moved = [np.roll(images[row], move, (0, 1)) for row, move in zip(rows, moves, strict=True)]
+    return classifier.pixels([to_channels(image, classifier.channels) for image in moved]), moved
 
 
 def soft_labels(places: FloatArray, truth: IntArray, drawn: IntArray, classes: int, recipe: Recipe) -> FloatArray:
