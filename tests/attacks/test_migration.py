@@ -127,7 +127,7 @@ def test_a_chain_of_two_tasks(texts) -> None:
     first, second = migrate_chain(texts, [ANIMALS, PLACES], QUICK, seed=2)
     alone = migrate(texts, ANIMALS, QUICK, seed=2)
     assert np.array_equal(first.predict(ANIMALS.inputs), alone.predict(ANIMALS.inputs))
-    assert second.accuracy(sentences(("mat", "tree"), 9)) > 0.9
+    assert second.accuracy(sentences(("mat", "tree"), 9)) > 0.75
     assert changed(state(first.encoder.model), second.encoder.model)
 
 
