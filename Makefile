@@ -32,10 +32,8 @@ browser:
 demo: setup
 	$(BIN)/forensics demo
 
-# Most tests draw keys afresh, as owners do, so that one may miss a statistic by chance: what failed runs once more.
 test: setup servers
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
-	  || { test $$? -eq 1 && $(BIN)/python -m pytest --last-failed --last-failed-no-failures none; }
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: setup
 	$(BIN)/ruff check .

@@ -75,7 +75,7 @@ def test_full_migration_learns_and_leaves_the_stolen_encoder_alone(texts) -> Non
     found = migrate(texts, ANIMALS, QUICK, seed=5)
     assert not changed(before, texts.model)
     assert torch.equal(generator, torch.get_rng_state())
-    assert found.accuracy(sentences(("cat", "dog"), 9)) > 0.75
+    assert found.accuracy(sentences(("cat", "dog"), 9)) > 0.9
     assert found.predict(ANIMALS.inputs[:3]).shape == (3, 2)
     assert np.allclose(np.linalg.norm(found.embed(ANIMALS.inputs[:3]), axis=1), 1.0, atol=1e-5)
     assert not np.allclose(found.embed(ANIMALS.inputs[:3]), embed(texts, ANIMALS.inputs[:3]), atol=1e-3)
@@ -124,10 +124,11 @@ def test_a_low_rank_part_begins_at_nothing_has_its_rank_and_merges_exactly() -> 
 
 
 def test_a_chain_of_two_tasks(texts) -> None:
-    first, second = migrate_chain(texts, [ANIMALS, PLACES], QUICK, seed=2)
-    alone = migrate(texts, ANIMALS, QUICK, seed=2)
+    longer = dataclasses.replace(QUICK, epochs=15)
+    first, second = migrate_chain(texts, [ANIMALS, PLACES], longer, seed=2)
+    alone = migrate(texts, ANIMALS, longer, seed=2)
     assert np.array_equal(first.predict(ANIMALS.inputs), alone.predict(ANIMALS.inputs))
-    assert second.accuracy(sentences(("mat", "tree"), 9)) > 0.75
+    assert second.accuracy(sentences(("mat", "tree"), 9)) > 0.9
     assert changed(state(first.encoder.model), second.encoder.model)
 
 
