@@ -1,6 +1,6 @@
 """Embedding trigger sets: trained on the triggers, the task, and what a rehearsed thief makes of them (ours)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -14,11 +14,11 @@ from forensics.records import Pool
 from forensics.training.data import ImageData, to_channels
 from forensics.training.extraction import ARCHITECTURES, Extraction
 from forensics.training.loop import Schedule, freeze_batch_norm, predict
-from forensics.training.rehearsal import rehearse
+from forensics.training.rehearsal import Rehearsals, rehearse
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(Rehearsals):
     """Settings of the embedding.
 
     Attributes:
@@ -27,9 +27,7 @@ class Recipe:
         anchor: weight of KL(before || after) on clean images.
         variants: training images that carry each family's mark, besides those that are asked.
         rehearsal_weight: of the triggers' loss on the rehearsed thief's model, at its height; 0 rehearses nothing.
-        rehearse_every: a rehearsal every so many steps.
-        rehearsal_from: share of the steps before the first rehearsal.
-        ramp: share of the steps over which the weight then rises to its height.
+        ramp: share of the steps over which the weight rises to its height, from the first rehearsal on.
         students: names of `extraction.ARCHITECTURES`.
         ages, unrolled, rate, tuning, hard, first_order: see `Extraction`.
     """
@@ -40,9 +38,8 @@ class Recipe:
     trigger_weight: float = 1.0
     anchor: float = 1.0
     variants: int = 64
-    rehearsal_weight: float = 0.5
-    rehearse_every: int = 4
-    rehearsal_from: float = 0.1
+    rehearsal_weight: float = field(default=0.5, kw_only=True)
+    rehearsal_from: float = field(default=0.1, kw_only=True)
     ramp: float = 0.4
     students: tuple[str, ...] = tuple(ARCHITECTURES)
     ages: tuple[int, int] = (10, 40)
@@ -55,9 +52,9 @@ class Recipe:
     def weight(self, index: int) -> float:
         """Returns the rehearsal's weight at a step; none beyond the schedule, where only accuracy is won back."""
         steps = self.schedule.steps
-        begun = index - self.rehearsal_from * steps
-        if begun < 0 or index >= steps or index % self.rehearse_every:
+        if index >= steps or not self.due(index, steps):
             return 0.0
+        begun = index - self.rehearsal_from * steps
         return self.rehearsal_weight * min(1.0, (begun + 1.0) / max(1.0, self.ramp * steps))
 
 
