@@ -58,9 +58,13 @@ def _order() -> IntArray:
 
 
 def recipe(quick: bool = False, steps: int | None = None, **changes: Any) -> Recipe:
-    """Returns the method's default recipe with changes; a quick one takes few steps."""
+    """Returns the method's default recipe with changes, some of them to its schedule; a quick one has few steps."""
+    names = {field.name for field in dataclasses.fields(Schedule)}
+    paced = {name: changes.pop(name) for name in names & changes.keys()}
     chosen = QUICK_STEPS if quick else steps or DEFAULT.schedule.steps
-    return dataclasses.replace(DEFAULT, **changes, schedule=Schedule(chosen))
+    return dataclasses.replace(
+        DEFAULT, **changes, schedule=dataclasses.replace(DEFAULT.schedule, **paced, steps=chosen)
+    )
 
 
 def unmarked(
@@ -79,7 +83,7 @@ def unmarked(
     Args:
         smoothing: of the labels, spread evenly over all classes.
         start: a model to train on with, else one from first weights.
-        changes: of the recipe: `steps`, or by how much images are rolled (`shift`).
+        changes: of the recipe: its steps and rate, by how much images are rolled (`shift`).
     """
 
     def build(checkpoint: Checkpoint) -> Classifier:
