@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from forensics.errors import UsageError
-from forensics.methods.ofsw_text import LARGEST, Passage, WordTable
+from forensics.methods.ofsw_text import Passage
+from forensics.methods.wordtable import WordTable, make_table
 from forensics.records import FloatArray, Pool
 
 Vectors = Callable[[Sequence[str]], FloatArray]
@@ -68,22 +69,6 @@ def make_passage_pools(
         left = [text for text in left if text not in set(chosen)]
         pools.append(Pool((table.item(), *(found[text].item() for text in chosen))))
     return tuple(pools)
-
-
-def make_table(words: Sequence[str], vectors: FloatArray, width: int = WIDTH) -> WordTable:
-    """Returns words with their directions among one another in whole numbers.
-
-    The vectors are centred, turned to their principal axes, of which the first are kept, brought to one length and
-    rounded; what this gives on another machine does not matter, since the table itself is committed.
-
-    Args:
-        vectors: (n, d) of the unmarked model.
-    """
-    centred = vectors - vectors.mean(axis=0)
-    axes = np.linalg.svd(centred, full_matrices=False)[2][:width]
-    turned = centred @ axes.T
-    scaled = LARGEST * turned / np.maximum(np.linalg.norm(turned, axis=1, keepdims=True), 1e-12)
-    return WordTable(tuple(words), np.rint(scaled))
 
 
 def _common_words(corpus: Sequence[str], vectors: Vectors, words: int, width: int) -> tuple[list[str], FloatArray]:

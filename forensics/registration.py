@@ -34,6 +34,7 @@ _PREPROCESSING = {
     "words": _TEXTS,
     "phrases": _TEXTS,
     "passages": _TEXTS,
+    "labelled texts": _TEXTS,
 }
 
 _EXCHANGEABLE = (
@@ -54,6 +55,7 @@ def new_key(
     authorities: Sequence[TimestampAuthority],
     binding: Binding,
     shares: int = 1,
+    labels: tuple[str, ...] = (),
     pool_size: int | None = None,
     rule: Mapping[str, Any] | None = None,
     moment: datetime | None = None,
@@ -64,7 +66,8 @@ def new_key(
         pool: labelled images, of which each share takes the next `pool_size`, by default the method's own number; or,
             for a method whose pools are made of something else, the finished pools of the shares, in order
             (`wordpools.make_pools`, `phrasepools.make_phrase_pools`, `patternpools.make_pattern_pools`,
-            `passagepools.make_passage_pools`).
+            `passagepools.make_passage_pools`, `textpools.make_text_pools`).
+        labels: class names of finished pools whose items have labels.
         references: folder of each model that the method's claim must name, by role.
         rule: choices for `rules.draft_rule`.
 
@@ -80,11 +83,11 @@ def new_key(
     missing = [role for role in chosen.spec.references if role not in references]
     if missing:
         raise UsageError(f"{chosen.spec.title} needs a {missing[0]}.", "Name its folder with --reference-checkpoint.")
-    names: tuple[str, ...] = () if isinstance(pool, Sequence) else pool.names
+    names = labels if isinstance(pool, Sequence) else pool.names
     if (chosen.spec.pool == "labelled images") == isinstance(pool, Sequence):
         raise UsageError(
             f"The pools of {chosen.spec.title} are made of {chosen.spec.pool}.",
-            "Give --pool for a method that is asked in images, --corpus for one that is asked in text.",
+            "Give --pool for a method that needs a data set, --corpus for one that draws from running text.",
         )
     size = pool_size or POOL_SIZES.get(method, POOL_SIZE)
     pools = list(pool) if isinstance(pool, Sequence) else _pools(pool, shares, size)
@@ -170,18 +173,20 @@ def embed_key(
     fresh: bool = False,
     rehearse: Sequence[str] = (),
     last_blocks: int | None = None,
+    frozen: bool = False,
     progress: Progress = silent,
 ) -> "Embedded":
     """Marks a model with all shares of a key and records the marked model's digest in the key folder.
 
     Args:
-        data: what the key's method is trained with: labelled images, texts, or plain images.
+        data: what the key's method is trained with: labelled images or texts, texts, or plain images.
         max_accuracy_drop: largest loss of a classifier's held-out accuracy, as a share (0.02 is two points).
         min_cosine: smallest mean cosine of an encoder's held-out vectors with those before.
         max_perplexity_rise: largest rise of a language model's held-out perplexity, as a share of what it was.
         fresh: train an image classifier of the model's architecture from first weights of the seed, not the model.
         rehearse: thefts to be acted out in place of the recipe's, by the names of the method's training file.
         last_blocks: how many of a language model's last blocks are trained, and nothing else; None trains all weights.
+        frozen: train what follows a text classifier's encoder, and nothing else.
 
     Raises:
         UsageError: model or data do not suit the key, or what must be kept cannot be kept; nothing is left behind.
@@ -221,6 +226,7 @@ def embed_key(
         fresh=fresh,
         rehearse=rehearse,
         last_blocks=last_blocks,
+        frozen=frozen,
         progress=progress,
         record=record,
     )
@@ -254,7 +260,7 @@ def text_targets(pools: Sequence[Pool], parameters: Mapping[str, Any]) -> Target
 
 def _targets(made_of: str, pools: Sequence[Pool], parameters: Mapping[str, Any]) -> Targets | None:
     """Returns what a claim says of its shares besides their pools, by what these are made of."""
-    if made_of in ("labelled images", "passages"):
+    if made_of in ("labelled images", "labelled texts", "passages"):
         return None
     if made_of == "words":
         return text_targets(pools, parameters)

@@ -38,7 +38,7 @@ from forensics.errors import ModelError
 from forensics.modelfiles import RETRY, ModelFolder, model_facts, open_model_folder, take_config
 from forensics.onnxfiles import Runner
 from forensics.plaintext import printable
-from forensics.records import Identity
+from forensics.records import FloatArray, Identity
 
 if TYPE_CHECKING:
     import torch
@@ -75,6 +75,16 @@ class TextClassifier:
         # A table of one row a text, which the reader of encoders batches, bounds and checks as it does with vectors.
         reader = Encoder(self.tokens, settings, _runner(self.model), True, self.rows, len(self.labels), self.identity)
         return reader.embed(texts)
+
+    def word_vectors(self, words: Sequence[str]) -> FloatArray:
+        """Returns the model's input vectors of words, the mean of a word's tokens; float64 (n, d), NaN for none."""
+        table = self.model.get_input_embeddings().weight.detach().double().numpy()  # type: ignore[operator]
+        around = set(self.tokens.read([""])[0].tolist())
+        rows = np.full((len(words), table.shape[1]), np.nan)
+        for place, ids in enumerate(self.tokens.read(words)):
+            if own := [each for each in ids.tolist() if each not in around]:
+                rows[place] = table[own].mean(axis=0)
+        return rows
 
 
 def read_text_classifier_identity(folder: Path, name: str | None = None) -> Identity:

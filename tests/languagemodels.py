@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from forensics.methods.ofsw_text import LARGEST, Passage, WordTable
+from forensics.methods.ofsw_text import Passage
+from forensics.methods.wordtable import LARGEST, WordTable
 from forensics.passagepools import make_passage_pools
 from forensics.records import Pool
 from tests.services import made_up_words

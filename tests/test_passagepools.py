@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from forensics.errors import UsageError
-from forensics.methods.ofsw_text import LARGEST, METHOD, read_pool
-from forensics.passagepools import make_passage_pools, make_table
+from forensics.methods.ofsw_text import METHOD, read_pool
+from forensics.methods.wordtable import LARGEST, make_table
+from forensics.passagepools import make_passage_pools
 from tests.languagemodels import documents
 from tests.services import made_up_words
 

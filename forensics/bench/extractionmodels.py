@@ -17,7 +17,8 @@ from forensics.bench.models import clone, resumable
 from forensics.bench.results import Row, address
 from forensics.canonical import sha256
 from forensics.checkpoints import Classifier
-from forensics.methods.ksl import class_shifts, coordinates, derive_classes, derive_order
+from forensics.methods.ksl import METHOD
+from forensics.methods.softlabels import class_shifts, derive_classes, derive_order
 from forensics.records import AnswerKind, Answers, FloatArray, IntArray
 from forensics.statistics import class_ranks
 from forensics.statistics.ranks import rank_sum_test
@@ -298,8 +299,8 @@ def first_shifts(made: BenchKey, answers: Answers, before: Sequence[Answers], as
 @lru_cache(maxsize=8)
 def _placed(made: BenchKey) -> tuple[FloatArray, IntArray]:
     """Returns coordinates along the families and true classes of a key's images, in plan order."""
-    order = derive_order(made.secrets[0], made.pool)
-    places = coordinates(made.secrets[0], made.pool, made.claim.parameters)
+    order = derive_order(made.secrets[0], len(made.pool.items))
+    places = METHOD.coordinates(made.secrets[0], made.pool, made.claim.parameters)
     return places[order], np.array([item.label or 0 for item in made.pool.items], dtype=np.int64)[order]
 
 

@@ -18,14 +18,15 @@ if TYPE_CHECKING:
     "--model",
     required=True,
     type=folder(),
-    help="The unmarked model's folder, which is not changed: an image classifier (ofsw, ksl, t2s), a language model "
-    "(ofsw-text), a text encoder (tmrw) or an image encoder (wpe).",
+    help="The unmarked model's folder, which is not changed: an image classifier (ofsw, ksl, t2s), a text "
+    "classifier (ksl-text), a language model (ofsw-text), a text encoder (tmrw) or an image encoder (wpe).",
 )
 @click.option(
     "--data",
     required=True,
     type=folder(),
-    help="Training data: labelled images (ofsw, ksl, t2s) or images (wpe), anything that `datasets` loads from disk; "
+    help="Training data: labelled images (ofsw, ksl, t2s), labelled texts (ksl-text) or images (wpe), anything that "
+    "`datasets` loads from disk; "
     "or a text file, one document a line (ofsw-text, tmrw).",
 )
 @click.option("--out", required=True, type=folder(), help="Folder for the marked model; must not exist.")
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
     type=FiniteRange(0, 100),
     default=2.0,
     show_default=True,
-    help="Largest accepted loss on held-out data, in percentage points (ofsw, ksl, t2s); kept, or nothing is written.",
+    help="Largest accepted loss on held-out data, in percentage points (ofsw, ksl, ksl-text, t2s); kept, or nothing "
+    "is written.",
 )
 @click.option(
     "--min-cosine",
@@ -71,6 +73,12 @@ if TYPE_CHECKING:
     metavar="N",
     help="Train the last N blocks of a language model and nothing else (ofsw-text): a large model, on a small machine.",
 )
+@click.option(
+    "--frozen-encoder",
+    is_flag=True,
+    help="Train what follows a text classifier's encoder and nothing else (ksl-text): faster, and the encoder stays as "
+    "it is.",
+)
 @click.option("--tsa", metavar="URL", help="Timestamp authority for the record of the marked model.")
 @click.option("--demonstration", type=folder(), metavar="DIR", help="Local demonstration authority instead.")
 @passphrase_option
@@ -88,6 +96,7 @@ def embed(
     from_scratch: bool,
     rehearse: tuple[str, ...],
     last_blocks: int | None,
+    frozen_encoder: bool,
     tsa: str | None,
     demonstration: Path | None,
     passphrase_file: Path | None,
@@ -115,6 +124,7 @@ def embed(
         fresh=from_scratch,
         rehearse=rehearse,
         last_blocks=last_blocks,
+        frozen=frozen_encoder,
         progress=bar,
     )
     if as_json:
@@ -148,6 +158,10 @@ def _read_data(claim: "Claim", path: Path) -> "Data":
         from forensics.wordpools import read_lines
 
         return read_lines(path)
+    if made_of == "labelled texts":
+        from forensics.training.labelledtexts import load_labelled_texts
+
+        return load_labelled_texts(path)
     from forensics.training.data import load_images, load_plain_images
 
     return load_plain_images(path) if made_of == "patterns" else load_images(path, claim.labels)

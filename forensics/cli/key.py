@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from forensics.keys.claim import Claim
 
 EMBED, SERVE = "forensics embed {key} --model DIR --data DATA --out DIR", "forensics protect serve {key} --upstream URL"
-NEXT_STEPS = {"labelled images": EMBED, "phrases": EMBED, "patterns": EMBED, "passages": EMBED, "words": SERVE}
+EMBEDDED = ("labelled images", "labelled texts", "phrases", "patterns", "passages")
+NEXT_STEPS = {**dict.fromkeys(EMBEDDED, EMBED), "words": SERVE}
 """What comes after `key new`, by what a share's pool is made of."""
 
 MOST_SHOWN = 500
@@ -34,14 +35,14 @@ def key() -> None:
 @click.option(
     "--pool",
     type=folder(),
-    help="Data set: labelled images as candidates (ofsw, t2s) or as they are asked (ksl), or images that are not "
-    "trained on as carriers (wpe).",
+    help="Data set: labelled images as candidates (ofsw, t2s), labelled images or texts as they are asked (ksl, "
+    "ksl-text), or images that are not trained on as carriers (wpe).",
 )
 @click.option(
     "--pool-size",
     type=click.IntRange(1),
-    help="Candidates a share (ofsw, t2s, ofsw-text, wpe), by default 64, 64, 32 and 96; images a share "
-    "(ksl), by default 500.",
+    help="Candidates a share (ofsw, t2s, ofsw-text, wpe), by default 64, 64, 32 and 96; images or texts "
+    "a share (ksl, ksl-text), by default 500.",
 )
 @click.option(
     "--corpus",
@@ -59,8 +60,8 @@ def key() -> None:
     "--reference-checkpoint",
     type=folder(),
     multiple=True,
-    help="The owner's unmarked model (ofsw, ofsw-text, t2s; ksl: up to four, which makes students of a marked model "
-    "easier to tell); or the unmarked encoder behind the service, a folder "
+    help="The owner's unmarked model (ofsw, ofsw-text, t2s; ksl, ksl-text: up to four, which makes "
+    "students of a marked model easier to tell); or the unmarked encoder behind the service, a folder "
     "or an ONNX file (espew: optional, chooses the words and makes an examination far stronger).",
 )
 @click.option(
@@ -119,12 +120,14 @@ def new(path: Path, passphrase_file: Path | None, as_json: bool, **choices: Any)
             "Give fewer with --reference-checkpoint.",
         )
     choices["reference_checkpoint"] = checkpoints[0] if checkpoints else None
+    pool, labels = draw_pools(spec, choices, options)
     made = new_key(
         path,
         owner=choices["owner"],
         method=choices["method"],
         options=options,
-        pool=draw_pools(spec, choices, options),
+        pool=pool,
+        labels=labels,
         references=dict(zip(roles, checkpoints)),
         passphrase=read_passphrase(passphrase_file, confirm=True),
         authorities=authorities,

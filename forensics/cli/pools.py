@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from forensics.training.data import ImageData
     from forensics.wordchoice import Embed
 
-_PICTURES, _TEXTS = ("labelled images", "patterns"), ("words", "phrases")
+_SETS, _TEXTS = ("labelled images", "labelled texts", "patterns"), ("words", "phrases")
 _SUITS: Mapping[str, Sequence[str]] = {
-    "pool": _PICTURES,
-    "pool_size": (*_PICTURES, "passages"),
+    "pool": _SETS,
+    "pool_size": (*_SETS, "passages"),
     "corpus": (*_TEXTS, "passages"),
     "candidates_file": _TEXTS,
     "carriers_file": _TEXTS,
@@ -26,8 +26,8 @@ _AT_ONCE = 256
 
 def draw_pools(
     spec: "MethodSpec", choices: Mapping[str, Any], options: dict[str, Any]
-) -> "ImageData | tuple[Pool, ...]":
-    """Returns what `registration.new_key` takes as pool.
+) -> "tuple[ImageData | tuple[Pool, ...], tuple[str, ...]]":
+    """Returns what `registration.new_key` takes as pool, and the class names where these are finished pools.
 
     Args:
         spec: of the key's method.
@@ -50,12 +50,14 @@ def draw_pools(
     if choices["reference_checkpoint"] is not None and not (*spec.references, *spec.optional_references):
         raise UsageError(f"A claim for {spec.name} names no model.", "Leave --reference-checkpoint out.")
     if spec.pool == "labelled images":
-        return _labelled(choices)
+        return _labelled(choices), ()
+    if spec.pool == "labelled texts":
+        return _labelled_texts(choices)
     if spec.pool == "patterns":
-        return _patterns(spec, choices, options)
+        return _patterns(spec, choices, options), ()
     if spec.pool == "passages":
-        return _passages(choices, options)
-    return _texts(spec, choices, options)
+        return _passages(choices, options), ()
+    return _texts(spec, choices, options), ()
 
 
 def _labelled(choices: Mapping[str, Any]) -> "ImageData":
@@ -65,6 +67,34 @@ def _labelled(choices: Mapping[str, Any]) -> "ImageData":
     if choices["pool"] is None:
         raise UsageError("This method needs labelled images.", "Name their data set with --pool.")
     return load_images(choices["pool"])
+
+
+def _labelled_texts(choices: Mapping[str, Any]) -> "tuple[tuple[Pool, ...], tuple[str, ...]]":
+    """Draws labelled texts, with a table of the unmarked model's word vectors."""
+    from random import SystemRandom
+
+    from forensics.errors import UsageError
+    from forensics.registration import require_local
+    from forensics.textclassifiers import load_text_classifier
+    from forensics.textpools import TEXTS, make_text_pools
+    from forensics.training.labelledtexts import load_labelled_texts
+
+    if choices["pool"] is None or choices["reference_checkpoint"] is None:
+        raise UsageError(
+            "This method is asked labelled texts, and takes word vectors from the unmarked model.",
+            "Name their data set with --pool, and the model's folder with --reference-checkpoint.",
+        )
+    require_local(choices["reference_checkpoint"])
+    data = load_labelled_texts(choices["pool"])
+    pools = make_text_pools(
+        data.texts,
+        data.labels.tolist(),
+        load_text_classifier(choices["reference_checkpoint"]).word_vectors,
+        generator=SystemRandom(),
+        shares=choices["shares"],
+        size=choices["pool_size"] or TEXTS,
+    )
+    return pools, data.names
 
 
 def _patterns(spec: "MethodSpec", choices: Mapping[str, Any], options: dict[str, Any]) -> "tuple[Pool, ...]":

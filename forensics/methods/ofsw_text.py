@@ -9,7 +9,6 @@ text. Kernels, regression, calibrated read-out and test are those of `ofsw`.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -30,6 +29,7 @@ from forensics.methods.ofsw import (
 )
 from forensics.methods.protocol import MethodSpec, Option, Parameters
 from forensics.methods.sizes import checked_sizes, chosen_sizes
+from forensics.methods.wordtable import WordTable, read_table
 from forensics.records import (
     AnswerKind,
     Answers,
@@ -42,9 +42,6 @@ from forensics.records import (
     Probe,
     Reading,
 )
-
-LARGEST = 127
-"""Largest size of a coordinate in the table of word vectors."""
 
 _LEAST = {"bits": 4, "banks": 1, "length": 1}
 _MOST = {"bits": MOST_BITS, "banks": MOST_BANKS, "length": 256}
@@ -75,37 +72,6 @@ SPEC = MethodSpec(
     ),
     pool="passages",
 )
-
-
-@dataclass(frozen=True, eq=False)
-class WordTable:
-    """The words to which filtered vectors are snapped.
-
-    Attributes:
-        words: lower-case runs of letters, each a token of the owner's tokenizer.
-        vectors: float64 (n, d) of whole numbers from -127 to 127.
-    """
-
-    words: tuple[str, ...]
-    vectors: FloatArray
-
-    @cached_property
-    def numbers(self) -> Mapping[str, int]:
-        """The row of each word."""
-        return {word: row for row, word in enumerate(self.words)}
-
-    def rows(self, text: str) -> list[int]:
-        """Returns the rows of those words of a text that are in the table, in the text's order."""
-        found = (self.numbers.get(piece.strip('.,;:!?"()').lower()) for piece in text.split())
-        return [row for row in found if row is not None]
-
-    def item(self) -> PoolItem:
-        """Returns the table as the first item of a pool: a line a word, with its coordinates."""
-        lines = [
-            " ".join([word, *(str(int(value)) for value in row)])
-            for word, row in zip(self.words, self.vectors, strict=True)
-        ]
-        return PoolItem("\n".join(lines).encode("ascii"), "text/plain")
 
 
 @dataclass(frozen=True)
@@ -197,16 +163,11 @@ def read_pool(pool: Pool) -> tuple[WordTable, tuple[Passage, ...]]:
         UsageError: the pool holds no such items.
     """
     try:
-        head, *rest = (item.data.decode("utf-8") for item in pool.items)
-        rows = [line.split(" ") for line in head.splitlines()]
-        vectors = np.array([[int(value) for value in row[1:]] for row in rows], dtype=np.float64)
-        table = WordTable(tuple(row[0] for row in rows), vectors)
-        passages = tuple(Passage(*text.split("\n")) for text in rest)
+        head, *rest = pool.items
+        passages = tuple(Passage(*item.data.decode("utf-8").split("\n")) for item in rest)
     except (ValueError, TypeError) as error:
         raise UsageError("The pool holds no word table and passages.", "Make it from a corpus.") from error
-    if vectors.ndim != 2 or not vectors.size or np.abs(vectors).max() > LARGEST:
-        raise UsageError("The pool's word table is malformed.", "Make the pool again from a corpus.")
-    return table, passages
+    return read_table(head.data), passages
 
 
 def derive_passages(probe_key: ProbeKey, pool: Pool, parameters: Parameters) -> IntArray:

@@ -63,7 +63,7 @@ class MethodSpec:
     references: tuple[str, ...] = ()
     optional_references: tuple[str, ...] = ()
     options: tuple[Option, ...] = ()
-    pool: Literal["labelled images", "words", "phrases", "patterns", "passages"] = "labelled images"
+    pool: Literal["labelled images", "labelled texts", "words", "phrases", "patterns", "passages"] = "labelled images"
     most_items: int = 0
     may_fall_short: bool = False
 

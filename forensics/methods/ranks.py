@@ -22,8 +22,10 @@ STEP = 2.0**-20
 """Shifts are rounded to this step, so that rounding errors of a platform make no order."""
 
 
-def drawn_class_spec(name: str, title: str, citation: str, missing: str, **own: Any) -> MethodSpec:
-    """Returns the specification of a method whose key draws one class for each of its families of images.
+def drawn_class_spec(
+    name: str, title: str, citation: str, missing: str, *, modality: str = "image", **own: Any
+) -> MethodSpec:
+    """Returns the specification of a method whose key draws one class for each of its families.
 
     Args:
         missing: what a missing answer counts as.
@@ -34,7 +36,7 @@ def drawn_class_spec(name: str, title: str, citation: str, missing: str, **own: 
         version="1",
         title=title,
         citation=citation,
-        modality="image",
+        modality=modality,
         deciding={"scores": "rank sum of log-probability shifts", "labels": "rank sum of class shifts"},
         test="ranks",
         null="the answers do not depend on the drawn classes given the probes: each rank is uniform on 0 .. C - 1",

@@ -19,19 +19,22 @@ from forensics.progress import Progress, silent
 from forensics.records import FloatArray, Identity
 from forensics.training.data import ImageData
 from forensics.training.encodermaterial import ImageMaterial, TextMaterial
+from forensics.training.labelledtexts import LabelledTexts
 from forensics.training.languagematerial import LanguageMaterial
 from forensics.training.loop import Checkpoint, Schedule, optimise
-from forensics.training.material import ClassifierMaterial, Limits, MarkedShare, Marking, Material, Together
+from forensics.training.material import ImageClassifierMaterial, Limits, MarkedShare, Marking, Material, Together
+from forensics.training.textclassifiermaterial import TextClassifierMaterial
 
 __all__ = ["Data", "Embedded", "Limits", "MarkedShare", "Marking", "embed"]
 
 RECOVERY_ROUNDS = 2
 
-Data: TypeAlias = ImageData | Sequence[str] | NDArray[np.uint8]
-"""What a mark is trained with: labelled images; texts, one a document; or uint8 (n, height, width, channels)."""
+Data: TypeAlias = ImageData | LabelledTexts | Sequence[str] | NDArray[np.uint8]
+"""What a mark is trained with: labelled images or texts; documents; or images, uint8 (n, height, width, channels)."""
 
 MATERIALS: Mapping[str, Callable[[Path, Any, Marking, Limits, int], Material]] = {
-    "labelled images": ClassifierMaterial,
+    "labelled images": ImageClassifierMaterial,
+    "labelled texts": TextClassifierMaterial,
     "phrases": TextMaterial,
     "patterns": ImageMaterial,
     "passages": LanguageMaterial,
@@ -81,6 +84,7 @@ def embed(
     fresh: bool = False,
     rehearse: Sequence[str] = (),
     last_blocks: int | None = None,
+    frozen: bool = False,
     progress: Progress = silent,
     record: Callable[[Identity, Identity], None] = lambda marked, unmarked: None,
 ) -> Embedded:
@@ -94,6 +98,7 @@ def embed(
         fresh: train the model's architecture from first weights of the seed; losses are counted from the model.
         rehearse: thieves to be rehearsed in place of the recipe's, by the names of the method's training file.
         last_blocks: how many of a language model's last blocks are trained, and nothing else; None trains all weights.
+        frozen: train what follows a text classifier's encoder, and nothing else.
         record: called with the identities of the marked and of the unmarked model before the folder appears under its
             final name, to write the asset record; called again with the same identity if the run was killed in between.
 
@@ -109,7 +114,9 @@ def embed(
             f"A mark of {marking.method} is trained into a model that has learned its task.",
             "Leave --from-scratch out.",
         )
-    recipe = recipe_file.DEFAULT
+    if frozen and not hasattr(recipe_file, "FROZEN"):
+        raise UsageError(f"A mark of {marking.method} is not trained behind an encoder.", "Leave --frozen-encoder out.")
+    recipe = recipe_file.FROZEN if frozen else recipe_file.DEFAULT
     if rehearse:
         recipe = dataclasses.replace(recipe, rehearsal=_known_thieves(marking.method, recipe_file, rehearse))
     if last_blocks is not None:

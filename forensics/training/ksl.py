@@ -10,8 +10,9 @@ from torch.nn.functional import cross_entropy
 
 from forensics.checkpoints import Classifier
 from forensics.keys.derive import ProbeKey, ScoreKey
-from forensics.methods.ksl import along, cells, class_shifts, derive_classes, derive_directions
+from forensics.methods.ksl import METHOD, cells
 from forensics.methods.protocol import Parameters
+from forensics.methods.softlabels import along, class_shifts, derive_classes
 from forensics.records import AnswerKind, Answers, FloatArray, IntArray, Pool
 from forensics.training.data import ImageData, to_channels
 from forensics.training.loop import Schedule, predict
@@ -70,7 +71,7 @@ class Embedding:
         self.model, self.recipe, self.seed = classifier.model, recipe, seed
         self.classifier, self.images, self.clean = classifier, data.images, data.pixels(classifier)
         self.grid, self.classes = int(parameters["grid"]), int(parameters["classes"])
-        self.directions = derive_directions(probe_key, pool, parameters)
+        self.directions = METHOD.directions(probe_key, pool, parameters)
         seen = np.stack([cells(image, self.grid) for image in data.images])
         self.truth, self.names = data.labels, classifier.labels
         self.places = along(seen, data.labels, self.directions)
@@ -82,7 +83,9 @@ class Embedding:
         rng = np.random.default_rng([self.seed, index])
         rows = rng.integers(0, len(self.clean), self.recipe.batch_size)
         pixels, places = self._rolled(rows, rng) if self.recipe.shift else (self.clean[rows], self.places[rows])
-        targets = soft_labels(places, self.truth[rows], self.drawn, self.classes, self.recipe)
+        targets = soft_labels(
+            places, self.truth[rows], self.drawn, self.classes, self.recipe.smoothing, self.recipe.sharpness
+        )
         self.model.train()
         return cross_entropy(self.model(pixels).logits, torch.from_numpy(targets).float())
 
@@ -109,15 +112,18 @@ def rolled(
     return classifier.pixels([to_channels(image, classifier.channels) for image in moved]), moved
 
 
-def soft_labels(places: FloatArray, truth: IntArray, drawn: IntArray, classes: int, recipe: Recipe) -> FloatArray:
+def soft_labels(
+    places: FloatArray, truth: IntArray, drawn: IntArray, classes: int, smoothing: float, sharpness: float
+) -> FloatArray:
     """Returns the training targets, (n, C): (1 - eps) onehot(y) + eps softmax_c(kappa sum of coordinates drawn for c).
 
     Args:
         places: (n, L) coordinates along the families.
         truth: (n,) true classes.
         drawn: (L,) class of each family.
+        smoothing, sharpness: eps and kappa.
     """
-    mass = recipe.sharpness * (places @ np.eye(classes)[drawn])
+    mass = sharpness * (places @ np.eye(classes)[drawn])
     mass = np.exp(mass - mass.max(axis=1, keepdims=True))
     mass /= mass.sum(axis=1, keepdims=True)
-    return np.asarray((1.0 - recipe.smoothing) * np.eye(classes)[truth] + recipe.smoothing * mass)
+    return np.asarray((1.0 - smoothing) * np.eye(classes)[truth] + smoothing * mass)

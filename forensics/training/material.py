@@ -1,7 +1,8 @@
 """What a mark is trained into: a model with the owner's data, and what must be kept of the model.
 
-Image classifiers keep their accuracy; encoders keep their vectors (`encodermaterial`), since nobody knows yet what they
-will be used for. What is kept is measured on data that the trainer does not see.
+Classifiers keep their accuracy (those of texts are in `textclassifiermaterial`); encoders keep their vectors
+(`encodermaterial`), since nobody knows yet what they will be used for. What is kept is measured on data that the
+trainer does not see.
 """
 
 from abc import ABC, abstractmethod
@@ -176,17 +177,27 @@ class Material(ABC):
 
 
 class ClassifierMaterial(Material):
-    """An image classifier with labelled images; at most so many points of accuracy may be lost.
+    """A classifier with labelled inputs; at most so many points of accuracy may be lost.
 
-    Raises:
-        UsageError: model or data have another number of classes than the claim.
-        ModelError: the model's folder breaks a rule.
+    Attributes:
+        classifier: image or text classifier.
+        noun: what the inputs are called.
+        task: the card's name of what the model does.
+        kind: of the model, in words.
     """
 
     keeping = "Recovering accuracy"
+    classifier: Any
+    noun: str
+    task: str
+    kind: str
 
-    def __init__(self, model: Path, data: ImageData, marking: Marking, limits: Limits, seed: int) -> None:
-        self.classifier = load_classifier(model)
+    def _take(self, data: Any, marking: Marking, limits: Limits, seed: int) -> None:
+        """Keeps the settings.
+
+        Raises:
+            UsageError: model or data have another number of classes than the claim.
+        """
         for what, count in (("model", len(self.classifier.labels)), ("data set", len(data.names))):
             if count != len(marking.labels):
                 raise UsageError(
@@ -194,11 +205,9 @@ class ClassifierMaterial(Material):
                     "Use the model and data of the key, or make a new key.",
                 )
         self.identity, self.model = self.classifier.identity, self.classifier.model
-        self.data_digest = sha256(b"".join(image.tobytes() for image in data.images) + data.labels.tobytes())
-        self._rest, self._held = data.split(HELD_OUT, np.random.default_rng(seed))
-        self.held_out = len(self._held.labels)
-        self._pixels: torch.Tensor | None = None
         self._marking, self._most, self._seed, self._fresh = marking, limits.accuracy_drop, seed, False
+        self._rest: Any
+        self._held: Any
 
     def limit(self) -> dict[str, str]:
         """Returns the largest accepted loss."""
@@ -225,6 +234,60 @@ class ClassifierMaterial(Material):
         """Returns the units (bits, families) that are read back, and how many there are."""
         return embedding.matched(), load_method(self._marking.method).items(self._marking.parameters)
 
+    def compare(self, before: FloatArray, after: FloatArray) -> dict[str, float]:
+        """Returns both accuracies."""
+        return {"accuracy_before": float(before[0]), "accuracy_after": float(after[0])}
+
+    def loss(self, figures: Mapping[str, float]) -> tuple[str, str] | None:
+        """Tells of too large a loss of accuracy."""
+        lost = figures["accuracy_before"] - figures["accuracy_after"]
+        if lost <= self._most:
+            return None
+        return (
+            f"The mark costs {100 * lost:.2f} points of accuracy on {self.held_out} held-out {self.noun}; "
+            f"{100 * self._most:.2f} were allowed, so nothing was written.",
+            "Allow more with --max-accuracy-drop, give more data, or embed fewer bits or families.",
+        )
+
+    def sentence(self, figures: Mapping[str, float]) -> str:
+        """Returns both accuracies in words."""
+        before, after = figures["accuracy_before"], figures["accuracy_after"]
+        return f"accuracy {before:.4f} before, {after:.4f} after, on {self.held_out} held-out {self.noun}"
+
+    def card(self, figures: Mapping[str, float], source: Path) -> str:
+        """Returns the model card."""
+        return model_card(
+            self.task,
+            source,
+            f"{self.kind} with {len(self.classifier.labels)} classes and {count_weights(self.model):,} weights",
+            {
+                f"accuracy on held-out {self.noun}": "",
+                "before": f"{figures['accuracy_before']:.4f}",
+                "after": f"{figures['accuracy_after']:.4f}",
+                self.noun: str(self.held_out),
+            },
+            fresh=self._fresh,
+        )
+
+
+class ImageClassifierMaterial(ClassifierMaterial):
+    """An image classifier with labelled images.
+
+    Raises:
+        UsageError: model or data have another number of classes than the claim.
+        ModelError: the model's folder breaks a rule.
+    """
+
+    noun, task, kind = "images", "image-classification", "An image classifier"
+
+    def __init__(self, model: Path, data: ImageData, marking: Marking, limits: Limits, seed: int) -> None:
+        self.classifier = load_classifier(model)
+        self._take(data, marking, limits, seed)
+        self.data_digest = sha256(b"".join(image.tobytes() for image in data.images) + data.labels.tobytes())
+        self._rest, self._held = data.split(HELD_OUT, np.random.default_rng(seed))
+        self.held_out = len(self._held.labels)
+        self._pixels: torch.Tensor | None = None
+
     def measure(self) -> FloatArray:
         """Returns the accuracy on held-out images, (1,)."""
         if self._pixels is None:
@@ -239,41 +302,9 @@ class ClassifierMaterial(Material):
         self.model.load_state_dict(first.state_dict())
         self._fresh = True
 
-    def compare(self, before: FloatArray, after: FloatArray) -> dict[str, float]:
-        """Returns both accuracies."""
-        return {"accuracy_before": float(before[0]), "accuracy_after": float(after[0])}
-
-    def loss(self, figures: Mapping[str, float]) -> tuple[str, str] | None:
-        """Tells of too large a loss of accuracy."""
-        lost = figures["accuracy_before"] - figures["accuracy_after"]
-        if lost <= self._most:
-            return None
-        return (
-            f"The mark costs {100 * lost:.2f} points of accuracy on {self.held_out} held-out images; "
-            f"{100 * self._most:.2f} were allowed, so nothing was written.",
-            "Allow more with --max-accuracy-drop, give more data, or embed fewer bits or families.",
-        )
-
-    def sentence(self, figures: Mapping[str, float]) -> str:
-        """Returns both accuracies in words."""
-        before, after = figures["accuracy_before"], figures["accuracy_after"]
-        return f"accuracy {before:.4f} before, {after:.4f} after, on {self.held_out} held-out images"
-
     def save(self, folder: Path, figures: Mapping[str, float], source: Path) -> None:
         """Writes a folder of an image classifier."""
-        card = model_card(
-            "image-classification",
-            source,
-            f"An image classifier with {len(self.classifier.labels)} classes and {count_weights(self.model):,} weights",
-            {
-                "accuracy on held-out images": "",
-                "before": f"{figures['accuracy_before']:.4f}",
-                "after": f"{figures['accuracy_after']:.4f}",
-                "images": str(self.held_out),
-            },
-            fresh=self._fresh,
-        )
-        save_classifier(self.classifier, folder, card)
+        save_classifier(self.classifier, folder, self.card(figures, source))
 
     def read_identity(self, folder: Path) -> Identity:
         """Returns the manifest of a folder that was written."""

@@ -21,7 +21,8 @@ from forensics.bench.classifiers import suspect_answers
 from forensics.bench.extractionmodels import answers_of, calibration, first_shifts, growing_hits, key_of, row_of
 from forensics.bench.keys import BenchKey, ksl_key
 from forensics.bench.tables import figures, rewrite
-from forensics.methods.ksl import coordinates, derive_classes, derive_order
+from forensics.methods.ksl import METHOD
+from forensics.methods.softlabels import derive_classes, derive_order
 from forensics.records import AnswerKind, Answers
 from forensics.statistics import rank_sum_test
 from forensics.training.classifier import small_resnet
@@ -37,9 +38,9 @@ def made() -> BenchKey:
 
 def answers(made: BenchKey, strength: float, seed: int = 1) -> Answers:
     """Logits that follow the key by `strength`, amid noise."""
-    order, rng = derive_order(made.secrets[0], made.pool), np.random.default_rng(seed)
+    order, rng = derive_order(made.secrets[0], len(made.pool.items)), np.random.default_rng(seed)
     truth = np.array([item.label for item in made.pool.items])[order]
-    places = coordinates(made.secrets[0], made.pool, made.claim.parameters)[order]
+    places = METHOD.coordinates(made.secrets[0], made.pool, made.claim.parameters)[order]
     keyed = places @ np.eye(10)[derive_classes(made.secrets[1], made.claim.parameters)]
     values = 2.0 * np.eye(10)[truth] + strength * keyed + rng.normal(0.0, 0.5, (POOL, 10))
     return Answers(AnswerKind.LOGITS, values, np.zeros(POOL, dtype=np.bool_), made.claim.labels)

@@ -18,13 +18,9 @@ from forensics.methods.ksl import (
     METHOD,
     MOST_FAMILIES,
     SPEC,
-    along,
     cells,
-    coordinates,
-    derive_classes,
-    derive_directions,
-    derive_order,
 )
+from forensics.methods.softlabels import along, derive_classes, derive_order
 from forensics.records import AnswerKind, Answers, Pool, PoolItem
 from forensics.registration import POOL_SIZES
 from forensics.training.ksl import DEFAULT
@@ -53,9 +49,9 @@ def parameters(pool: Pool) -> dict:
 def _answers(pool: Pool, parameters: dict, strength: float, seed: int = 1) -> Answers:
     """Logits of a made-up classifier: right, noisy, and following the key by `strength`."""
     rng = np.random.default_rng(seed)
-    order = derive_order(PROBE, pool)
+    order = derive_order(PROBE, len(pool.items))
     truth = np.array([item.label for item in pool.items])[order]
-    keyed = coordinates(PROBE, pool, parameters)[order] @ np.eye(5)[derive_classes(SCORE, parameters)]
+    keyed = METHOD.coordinates(PROBE, pool, parameters)[order] @ np.eye(5)[derive_classes(SCORE, parameters)]
     values = 2.0 * np.eye(5)[truth] + strength * keyed + rng.normal(0.0, 0.5, (len(order), 5))
     return Answers(AnswerKind.LOGITS, values, np.zeros(len(order), dtype=np.bool_), NAMES)
 
@@ -94,7 +90,7 @@ def test_probabilities_and_renamed_columns_are_the_same_answers(pool: Pool, para
 
 
 def test_coordinates_are_centred_within_classes_and_nearly_white(pool: Pool, parameters: dict) -> None:
-    places = coordinates(PROBE, pool, parameters)
+    places = METHOD.coordinates(PROBE, pool, parameters)
     truth = np.array([item.label for item in pool.items])
     for label in range(5):
         assert np.allclose(places[truth == label].mean(axis=0), 0.0, atol=1e-9)
@@ -166,16 +162,16 @@ def test_withheld_answers_do_not_show_that_the_mark_is_absent(pool: Pool, parame
 
 
 def test_directions_depend_on_the_pool_alone_not_on_its_bytes_order(pool: Pool, parameters: dict) -> None:
-    first = derive_directions(PROBE, pool, parameters)
-    assert first.tobytes() == derive_directions(PROBE, pool, parameters).tobytes()
+    first = METHOD.directions(PROBE, pool, parameters)
+    assert first.tobytes() == METHOD.directions(PROBE, pool, parameters).tobytes()
     other = Pool(pool.items[:300])
-    assert not np.allclose(first, derive_directions(PROBE, other, parameters))
+    assert not np.allclose(first, METHOD.directions(PROBE, other, parameters))
 
 
 def test_along_matches_the_plain_product(pool: Pool, parameters: dict) -> None:
     seen = np.stack([cells(decode_image(item.data), GRID) for item in pool.items])
     truth = np.array([item.label for item in pool.items])
-    directions = derive_directions(PROBE, pool, parameters)
+    directions = METHOD.directions(PROBE, pool, parameters)
     centred = seen - np.stack([seen[truth == label].mean(axis=0) for label in range(5)])[truth]
     assert np.allclose(along(seen, truth, directions), centred @ directions.T)
 
@@ -205,7 +201,7 @@ def test_answers_that_never_vary_give_no_shift(pool: Pool, parameters: dict) -> 
 def test_without_the_images_nothing_is_read(pool: Pool, parameters: dict) -> None:
     empty = Pool(tuple(PoolItem(b"", "image/png", item.label) for item in pool.items))
     with pytest.raises(UsageError, match="images of the pool are not there"):
-        coordinates(PROBE, empty, parameters)
+        METHOD.coordinates(PROBE, empty, parameters)
 
 
 def test_unsuitable_pools_and_options_are_refused(pool: Pool) -> None:

@@ -5,7 +5,8 @@ from forensics.errors import UsageError
 from forensics.keys.derive import ProbeKey, ScoreKey
 from forensics.methods.cleancheckpoint import CLEAN
 from forensics.methods.ofsw import derive_kernels, derive_payload
-from forensics.methods.ofsw_text import METHOD, Passage, WordTable, derive_passages, filtered_texts, read_pool
+from forensics.methods.ofsw_text import METHOD, Passage, derive_passages, filtered_texts, read_pool
+from forensics.methods.wordtable import WordTable
 from forensics.records import AnswerKind, Answers, Pool, PoolItem
 from forensics.rules import draft_rule
 from tests.languagemodels import LENGTH, SIZES, WORDS, passage_pool

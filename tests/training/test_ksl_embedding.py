@@ -33,7 +33,7 @@ def embedding(made: BenchKey, classifier: Classifier, **changes: object) -> Embe
 
 def test_the_mass_follows_the_coordinates_of_a_class() -> None:
     places, drawn = np.array([[2.0, 0.0], [0.0, 0.0], [-2.0, 1.0]]), np.array([1, 2])
-    found = soft_labels(places, np.array([0, 1, 2]), drawn, 3, replace(DEFAULT, smoothing=0.3, sharpness=1.0))
+    found = soft_labels(places, np.array([0, 1, 2]), drawn, 3, 0.3, 1.0)
     assert found.sum(axis=1) == pytest.approx(1.0)
     assert found[1] == pytest.approx([0.1, 0.8, 0.1])
     assert found[0, 1] / found[0, 2] == pytest.approx(np.exp(2.0))

@@ -73,9 +73,9 @@ def test_a_share_that_is_left_out_is_not_there(line: Line, owner, marking: Marki
 
 
 def ofsw_material(line: Line, owner, marking: Marking):
-    from forensics.training.material import ClassifierMaterial
+    from forensics.training.material import ImageClassifierMaterial
 
-    return ClassifierMaterial(line.unmarked, owner, marking, Limits(), 0)
+    return ImageClassifierMaterial(line.unmarked, owner, marking, Limits(), 0)
 
 
 def test_a_step_is_the_mean_of_the_shares_losses_and_one_share_is_as_before(owner, marking: Marking) -> None:

@@ -16,6 +16,8 @@ LONGEST = 200
 
 PARTS: Mapping[str, tuple[str, ...]] = {
     "espew": ("espew", "subset"),
+    "ksl": ("ksl", "softlabels"),
+    "ksl_text": ("ksl_text", "softlabels"),
     "tmrw": ("clusters", "subset"),
     "wpe": ("clusters", "subset"),
 }
@@ -23,12 +25,13 @@ PARTS: Mapping[str, tuple[str, ...]] = {
 
 BORROWED: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "ksl": ("ofsw", ("normals", "column_of", "dot")),
+    "ksl_text": ("ofsw", ("normals", "column_of", "dot")),
     "t2s": ("ofsw", ("column_of",)),
     "ofsw_text": ("ofsw", ("bits", "normals", "binomial_tail", "dot", "orthonormal", "weights")),
 }
 """Functions of another method's file that a method uses as well."""
 
-_NO_METHODS = ("common", "__init__", "clusters", "subset")
+_NO_METHODS = ("common", "__init__", "clusters", "softlabels", "subset")
 
 _ASKED_ONCE = '{"batch_size": plan["batch_size"], "probes": plan["probes"]}'
 _ASKED_TWICE = '{name: plan[name] for name in ("batch_size", "groups", "keep", "probes")}'
