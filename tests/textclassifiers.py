@@ -1,9 +1,13 @@
 """Toy texts of four classes, and a small text classifier with random weights and their tokenizer."""
 
+import random
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from forensics.records import FloatArray, Pool
+from forensics.textpools import make_text_pools
 from forensics.training.labelledtexts import LabelledTexts
 from tests.suspects.encoders import VOCABULARY, write_tokenizer
 
@@ -60,3 +64,15 @@ def write_toy_classifier(folder: Path, seed: int = 0, names: tuple[str, ...] = N
         AutoModelForSequenceClassification.from_config(config).save_pretrained(folder)
     write_tokenizer(folder, WORDS)
     return folder
+
+
+def toy_vectors(words: Sequence[str]) -> FloatArray:
+    """Random vectors of the toy's words, the same for every call; NaN for others."""
+    table = np.random.default_rng(6).normal(size=(len(WORDS), 40))
+    return np.stack([table[WORDS.index(word)] if word in WORDS else np.full(40, np.nan) for word in words])
+
+
+def text_pool(count: int, names: tuple[str, ...] = NAMES) -> Pool:
+    """The pool of a share with so many texts."""
+    data = toy_texts(2 * count, 5, len(names))
+    return make_text_pools(data.texts, data.labels.tolist(), toy_vectors, generator=random.Random(3), size=count)[0]

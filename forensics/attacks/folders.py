@@ -14,12 +14,14 @@ from forensics.attacks.opened import SETTINGS, OpenedShare, unlearn
 from forensics.attacks.stolen import StolenEncoder, TextEncoder, embed, image_encoder, open_text_encoder
 from forensics.attacks.students import is_saved
 from forensics.attacks.tasks import Task, load_texts
+from forensics.attacks.textextraction import extract_texts
 from forensics.checkpoints import Classifier, load_classifier, read_identity, save_folder
 from forensics.encoders import FAMILIES, read_encoder_identity
 from forensics.errors import UsageError
 from forensics.imageencoders import load_image_encoder
 from forensics.modelfiles import open_model_folder, take_config
 from forensics.progress import Progress, silent
+from forensics.textclassifiers import load_text_classifier
 from forensics.training.data import load_images, load_plain_images
 
 Kind = Literal["image classifier", "image encoder", "text encoder"]
@@ -61,6 +63,13 @@ _EXTRACT: Mapping[str, Setting] = {
     **{name.replace("_", "-"): value for name, value in vars(Theft()).items()},
     "regress-out": 0,
 }
+_EXTRACT_TEXTS: Mapping[str, Setting] = {
+    "answers": "soft",
+    "way": "full",
+    "epochs": 3,
+    "learning-rate": TEXTS["full"].learning_rate,
+    "seed": 0,
+}
 _DISTIL: Mapping[str, Setting] = {"epochs": 3, "learning-rate": 5e-4, "seed": 0}
 FOLDER_ATTACKS: Mapping[str, FolderAttack] = {
     "finetune": FolderAttack(
@@ -86,9 +95,9 @@ FOLDER_ATTACKS: Mapping[str, FolderAttack] = {
         "data",
     ),
     "extract": FolderAttack(
-        "train a model from other first weights on the stolen one's answers "
-        "(regress-out 7: without what the brightness of 7 x 7 cells predicts)",
-        {"image classifier": _EXTRACT},
+        "train a model from other first weights on the stolen one's answers (images; regress-out 7: without what the "
+        "brightness of 7 x 7 cells predicts), or a public encoder (--base) with a fresh head (texts)",
+        {"image classifier": _EXTRACT, "text encoder": _EXTRACT_TEXTS},
         "data",
     ),
     "reset-words": FolderAttack(
@@ -148,7 +157,10 @@ def attack_folder(
     chosen = {key: value for key, value in everything.items() if not isinstance(value, str)}
     if name == "extract":
         words = {key: value for key, value in everything.items() if isinstance(value, str)}
-        _extract(model, out, _given(data), chosen, words, card, progress)
+        if kind == "text encoder":
+            _extract_texts(model, out, _given(data), base, chosen, words, card, progress)
+        else:
+            _extract(model, out, _given(data), chosen, words, card, progress)
     elif kind == "text encoder":
         _attack_texts(name, model, out, data, base, chosen, card, progress)
     else:
@@ -188,6 +200,34 @@ def _extract(
     else:
         student = extract(teacher, images, theft, progress)
     save_folder(out, card, student.model, student.processor.save_pretrained)
+
+
+def _extract_texts(
+    model: Path,
+    out: Path,
+    data: Path,
+    base: Path | None,
+    chosen: Mapping[str, float],
+    words: Mapping[str, str],
+    card: str,
+    progress: Progress,
+) -> None:
+    ways = ("full", "head")
+    if words["way"] not in ways:
+        raise UsageError(f"There is no way '{words['way']}' to extract.", f"Choose one of: {', '.join(ways)}.")
+    if base is None:
+        raise UsageError(
+            "Extraction of a text classifier starts from a public encoder.", "Name its folder with --base."
+        )
+    settings = replace(
+        TEXTS["head" if words["way"] == "head" else "full"],
+        epochs=int(chosen["epochs"]),
+        learning_rate=chosen["learning-rate"],
+    )
+    teacher, texts, start = load_text_classifier(model), load_texts(data).inputs, open_text_encoder(base)
+    extract_texts(
+        teacher, texts, start, settings, answers=words["answers"], seed=int(chosen["seed"]), progress=progress
+    ).save(out, card)
 
 
 def _attack_texts(

@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from forensics.attacks.lora import attach, merge
 from forensics.attacks.stolen import Batch, ImageEncoder, StolenEncoder, TextEncoder, Vectors, copy_encoder, in_batches
@@ -19,6 +18,7 @@ from forensics.attacks.tasks import Task
 from forensics.checkpoints import library, quiet, save_folder
 from forensics.errors import UsageError
 from forensics.progress import Progress, silent
+from forensics.records import FloatArray
 
 Way = Literal["full", "head", "last", "lora"]
 Head = Literal["mean", "library"]
@@ -137,11 +137,13 @@ def migrate(
     *,
     seed: int,
     head: Head = "mean",
+    answers: FloatArray | None = None,
     progress: Progress = silent,
 ) -> Migrated:
     """Trains a copy of an encoder for a task.
 
     Args:
+        answers: (n, classes), rows that sum to 1, which are learnt instead of the labels: what another model answered.
         seed: the thief's own: of the head, the low-rank parts, dropout and the order of the data.
         head: `mean` puts a linear layer on the features; `library` takes the library's classifier for this encoder,
             which for BERT reads the first token, and can be saved. For pooled images both are the same.
@@ -154,13 +156,14 @@ def migrate(
         raise UsageError("A task needs two classes and two labelled inputs at least.", "Give the thief more data.")
     if labels.min() < 0 or labels.max() >= len(task.names):
         raise UsageError(f"The task's labels run beyond its {len(task.names)} classes.", "Check its label column.")
+    wanted = torch.from_numpy(labels if answers is None else np.asarray(answers, dtype=np.float32))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         own = copy_encoder(encoder)
         kind: Head = "library" if isinstance(own, ImageEncoder) else head
         network = _library_classifier(own, task.names) if kind == "library" else _mean_classifier(own, task)
         training = _choose_weights(own.model, settings)
-        _train(own, network, task, labels, settings, training, np.random.default_rng([seed, 1]), progress)
+        _train(own, network, task, wanted, settings, training, np.random.default_rng([seed, 1]), progress)
         merge(own.model)
     network.requires_grad_(True)
     network.eval()
@@ -253,7 +256,7 @@ def _train(
     encoder: StolenEncoder,
     network: torch.nn.Module,
     task: Task,
-    labels: NDArray[np.int64],
+    wanted: torch.Tensor,
     settings: Settings,
     training: list[torch.nn.Module],
     order: np.random.Generator,
@@ -269,9 +272,9 @@ def _train(
         ],
         weight_decay=settings.weight_decay,
     )
-    prepared, wanted = encoder.prepare(task.inputs), torch.from_numpy(labels)
+    prepared, count = encoder.prepare(task.inputs), len(wanted)
     # A last batch of one input is left out: BatchNorm cannot be trained on it.
-    starts = [start for start in range(0, len(labels), settings.batch) if len(labels) - start > 1]
+    starts = [start for start in range(0, count, settings.batch) if count - start > 1]
     steps = settings.epochs * len(starts)
     falling = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 1.0 - step / max(1, steps))
     network.train()
@@ -280,7 +283,7 @@ def _train(
         module.train()
     with progress("Migrating", settings.epochs) as advance:
         for _ in range(settings.epochs):
-            shuffled = order.permutation(len(labels))
+            shuffled = order.permutation(count)
             for start in starts:
                 rows = shuffled[start : start + settings.batch]
                 loss = torch.nn.functional.cross_entropy(

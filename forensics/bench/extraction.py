@@ -9,7 +9,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from forensics.bench import extractionboth, extractionsettings, extractiontables, extractiontriggers
+from forensics.bench import (
+    extractionboth,
+    extractionsettings,
+    extractiontables,
+    extractiontexts,
+    extractiontexttables,
+    extractiontriggers,
+)
 from forensics.bench.extractionmodels import (
     FULL_STEPS,
     FULL_WIDTHS,
@@ -48,6 +55,7 @@ FIRST_NULL_KEY = 10_000
 table = extractiontables.table
 figure = extractiontables.figure
 triggers = extractiontriggers.table
+texts = extractiontexttables.table
 
 
 def run(folder: Path | None, *, quick: bool, jobs: int, progress: Progress = silent) -> dict[str, Any]:
@@ -89,7 +97,8 @@ def _cells(quick: bool) -> list[Cell]:
     cells.append(Cell("tuned-owner", tuned_cell, {"key": keys[0], "quick": quick}))
     if not quick:
         cells.append(Cell(f"full-{keys[0]}", full_cell, {"key": keys[0]}))
-    return [*cells, *extractionboth.cells(keys, quick), *extractiontriggers.cells(keys, quick)]
+    further = (extractionboth, extractiontriggers, extractiontexts)
+    return cells + [cell for part in further for cell in part.cells(keys, quick)]
 
 
 def _theft(key: int, thief: str, quick: bool) -> Cell:

@@ -1,6 +1,7 @@
 """Keys of the benches: derived in full, from numbers instead of chance, so that anyone can make them again."""
 
 import hashlib
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +19,9 @@ from forensics.methods.sizes import chosen_sizes
 from forensics.records import Answers, Measurement, Plan, Pool, Verdict
 from forensics.registration import text_targets
 from forensics.rules import draft_rule
+from forensics.textpools import Vectors, make_text_pools
 from forensics.training.data import ImageData
+from forensics.training.labelledtexts import LabelledTexts
 from forensics.verdict import ClaimDates, decide
 
 
@@ -114,6 +117,23 @@ def ksl_key(
     return _image_key(number, "ksl", data.subset(rows), references, {"families": families})
 
 
+def ksl_text_key(
+    number: int, data: LabelledTexts, vectors: Vectors, references: Sequence[str], *, pool_seed: int, texts: int = 500
+) -> BenchKey:
+    """Makes the key of that number for keyed soft labels in texts.
+
+    Args:
+        data: the owner's texts; the pool is drawn from them by `pool_seed`.
+        vectors: of words, from the owner's unmarked model.
+        references: digests of the clean checkpoint and of further unmarked models.
+        texts: in the pool, all of which are asked.
+    """
+    method, drawn = load_method("ksl-text"), random.Random(pool_seed)
+    (pool,) = make_text_pools(data.texts, data.labels.tolist(), vectors, generator=drawn, size=texts)
+    parameters = method.parameters({}, pool, data.names)
+    return _classifier_key(number, "ksl-text", pool, parameters, data.names, references)
+
+
 def t2s_key(number: int, data: ImageData, reference: str, *, pool_seed: int, kind: str, families: int) -> BenchKey:
     """Makes the key of that number for T2S.
 
@@ -135,13 +155,26 @@ def _image_key(
     """A key of a method for image classifiers; `fixed` are parameters that are no options."""
     method, pool = load_method(name), drawn.pool()
     parameters = method.parameters(options, pool, drawn.names) | fixed
+    return _classifier_key(number, name, pool, parameters, drawn.names, references)
+
+
+def _classifier_key(
+    number: int,
+    name: str,
+    pool: Pool,
+    parameters: Mapping[str, Any],
+    labels: tuple[str, ...],
+    references: Sequence[str],
+) -> BenchKey:
+    """A key of a method whose claim names classes and unmarked models."""
+    method = load_method(name)
     return _derived(
         number,
         name,
         pool,
         parameters,
         draft_rule(method.spec, method.items(parameters)),
-        labels=drawn.names,
+        labels=labels,
         preprocessing="the clean checkpoint's own",
         references=tuple(
             ReferenceCommitment(role=role, digest=digest, description="unmarked model")

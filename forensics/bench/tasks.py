@@ -88,6 +88,19 @@ def task(name: str) -> Task:
     return Task(name, tuple(text for text, _ in chosen), tuple(label for _, label in chosen), classes)
 
 
+@cache
+def labelled_glosses() -> tuple[list[str], list[int], tuple[str, ...]]:
+    """Returns all different glosses of the supersenses in a fixed random order, their classes, and these by name."""
+    found: dict[str, str] = {}
+    for label, text in _supersenses():
+        cut = " ".join(text.split()[:LONGEST])
+        if len(cut.split()) >= 4:
+            found.setdefault(cut, label)
+    names, rows = tuple(sorted(set(found.values()))), sorted(found.items())
+    random.Random(21).shuffle(rows)
+    return [text for text, _ in rows], [names.index(label) for _, label in rows], names
+
+
 def _supersenses() -> Iterator[tuple[str, str]]:
     for line in (package("wordnet") / "data.noun").read_text(encoding="utf-8", errors="replace").splitlines():
         if not line.startswith("  ") and (label := _SUPERSENSES.get(int(line.split(" ", 2)[1]))):

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     help="The attacker's data, for attacks that train: a folder that `datasets` reads, with a column image or text, "
     "and for a new task a column label.",
 )
-@click.option("--base", type=folder(), help="A public model's folder, for reset-words.")
+@click.option(
+    "--base", type=folder(), help="A public model's folder, for reset-words and for extract of a text classifier."
+)
 @click.option("--case", "cases", multiple=True, type=folder(), help="A case with an opened share, for unlearn.")
 @click.option("--out", required=True, type=folder(), help="Folder for the attacked model; must not exist.")
 @click.option(
@@ -42,7 +44,8 @@ def attack(
     Image classifiers and encoders of images or texts: prune, quantise, fp16, and with labelled --data of a new task
     migrate, migrate-head, migrate-last. Image classifiers alone: finetune, overwrite, extract (--set queries=mixed,
     answers=hard, student=vit and so on; --data needs no labels), and with an opened --case (ofsw) unlearn.
-    Encoders: distil. Text encoders: migrate-lora, reset-words.
+    Text classifiers: extract (--base, a public encoder; --set answers=hard, way=head). Encoders: distil. Text
+    encoders: migrate-lora, reset-words.
     """
     from forensics.attacks.folders import attack_folder
     from forensics.errors import UsageError

@@ -107,7 +107,6 @@ def embed(
     """
     if out.exists():
         raise UsageError(f"{out} exists already.", "Choose another --out, or remove it.")
-    material = MATERIALS[load_method(marking.method).spec.pool](model, data, marking, limits or Limits(), seed)
     recipe_file = import_module(f"forensics.training.{marking.method.replace('-', '_')}")
     if fresh and not getattr(recipe_file, "FROM_SCRATCH", False):
         raise UsageError(
@@ -128,6 +127,7 @@ def embed(
         recipe = dataclasses.replace(recipe, blocks=last_blocks)
     if steps is not None:
         recipe = dataclasses.replace(recipe, schedule=dataclasses.replace(recipe.schedule, steps=steps))
+    material = MATERIALS[load_method(marking.method).spec.pool](model, data, marking, limits or Limits(), seed)
     work = out.with_name(out.name + ".partial")
     settings = {
         "claim": marking.claim_digest,

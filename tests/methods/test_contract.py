@@ -18,18 +18,20 @@ from tests.clusters import pattern_pool, phrase_pool
 from tests.languagemodels import SIZES as LANGUAGE
 from tests.languagemodels import passage_pool
 from tests.services import SIZES, small_pool
+from tests.textclassifiers import text_pool
 
 OPTIONS = {
     "ofsw": {"bits": 16, "banks": 2},
     "ofsw-text": LANGUAGE,
     "espew": SIZES,
     "ksl": {"families": 16},
+    "ksl-text": {"families": 16},
     "t2s": {"carriers": 4},
     "tmrw": CLUSTERS,
     "wpe": CLUSTERS,
 }
 POOLS = {"words": small_pool, "phrases": phrase_pool, "patterns": pattern_pool, "passages": passage_pool}
-"""Pools of the methods that need no labelled images."""
+"""Pools of the methods whose items have no labels."""
 
 
 def labelled_pool() -> Pool:
@@ -38,9 +40,13 @@ def labelled_pool() -> Pool:
     return Pool(tuple(PoolItem(encode_png(image), "image/png", index % 4) for index, image in enumerate(images)))
 
 
-LABELLED = {"ksl": labelled_pool, "t2s": labelled_pool}
+LABELLED = {"ksl": labelled_pool, "ksl-text": lambda: text_pool(60), "t2s": labelled_pool}
 
-KINDS = {"labelled images": AnswerKind.LOGITS, "passages": AnswerKind.LOG_PROBABILITIES}
+KINDS = {
+    "labelled images": AnswerKind.LOGITS,
+    "labelled texts": AnswerKind.LOGITS,
+    "passages": AnswerKind.LOG_PROBABILITIES,
+}
 """What a method reads, by what its pools are made of; vectors where nothing is said."""
 
 

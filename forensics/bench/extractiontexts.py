@@ -1,0 +1,365 @@
+"""Keyed soft labels in text classifiers, in the extraction bench: MiniLM on WordNet's supersenses, trained and frozen.
+
+The owner's classifiers begin from the public MiniLM with a fresh head. A marked model is one of them trained on with a
+key's soft labels, with its whole encoder or with what follows it alone; the control is trained on as long with ordinary
+labels. Thieves begin from the public MiniLM as well, with texts, code and seeds of their own.
+"""
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn.functional import cross_entropy
+
+from forensics.attacks.migration import TEXTS, Migrated, Settings, migrate
+from forensics.attacks.stolen import TextEncoder, open_text_encoder
+from forensics.attacks.tasks import Task
+from forensics.attacks.textextraction import extract_texts
+from forensics.bench.classifiers import labels_only
+from forensics.bench.corpus import package
+from forensics.bench.extractionmodels import calibration, row_of
+from forensics.bench.keys import BenchKey, ksl_text_key
+from forensics.bench.results import Cell, Row, address, built_once, cache_folder
+from forensics.bench.tasks import labelled_glosses
+from forensics.checkpoints import library, quiet
+from forensics.records import AnswerKind, Answers
+from forensics.suspects.media import numbers
+from forensics.textclassifiers import TextClassifier, load_text_classifier, save_text_classifier
+from forensics.training.ksl_text import DEFAULT, FROZEN, Embedding, Recipe, freeze_encoder, set_training
+from forensics.training.labelledtexts import LabelledTexts
+from forensics.training.loop import Schedule, optimise
+
+OWNER, RESERVED, THIEF, TESTED = 8_000, 6_000, 8_000, 2_000
+"""Texts of the owner to train on, those for pools, the thief's, and those to test on."""
+
+QUICK_TEXTS, QUICK_STEPS, POOL, QUICK_POOL = 100, 4, 2_000, 60
+BASE = Schedule(500, learning_rate=1e-4, constant=0.2, weight_decay=0.01, warm_up=50)
+CLEAN_SEEDS = (900, 901)
+SEED, INNOCENT_SEED = 1_000, 1_100
+"""Seeds of the thieves of marked models, to which the key's number is added, and of those of the control."""
+
+RECIPES: Mapping[str, Recipe] = {"trained": DEFAULT, "frozen": FROZEN}
+"""How a model is marked: with its encoder, or with what follows it alone."""
+
+TRIED: tuple[tuple[str, dict[str, float]], ...] = (
+    ("frozen", {"smoothing": 0.05}),
+    ("frozen", {"smoothing": 0.1}),
+    ("frozen", {"smoothing": 0.2}),
+    ("trained", {"smoothing": 0.05}),
+    ("trained", {"smoothing": 0.1}),
+    ("trained", {"smoothing": 0.2}),
+)
+TRIED_ON = 0
+
+POOLS, KEYS_A_POOL, FIRST_NULL_KEY = 50, 20, 50_000
+
+Given = Callable[[Sequence[str]], NDArray[Any]]
+"""Returns a model's logits (n, classes) of texts."""
+
+
+@dataclass(frozen=True, eq=False)
+class Ground:
+    """Texts of all parts.
+
+    Attributes:
+        owner, reserve, thief, test: no text stands in two of them.
+    """
+
+    owner: LabelledTexts
+    reserve: LabelledTexts
+    thief: LabelledTexts
+    test: LabelledTexts
+
+
+Thief = Callable[[TextClassifier, int, bool], list[tuple[str, Given]]]
+"""Steals from a model with a seed, quickly or not; returns what was done and what came of it."""
+
+
+@cache
+def ground(quick: bool = False) -> Ground:
+    """Returns the parts of WordNet's glosses."""
+    texts, labels, names = labelled_glosses()
+    sizes = [QUICK_TEXTS] * 4 if quick else [OWNER, RESERVED, THIEF, TESTED]
+    starts = np.concatenate([[0], np.cumsum([OWNER, RESERVED, THIEF, TESTED])])
+    whole = LabelledTexts(texts, np.asarray(labels, dtype=np.int64), names)
+    return Ground(*(whole.subset(np.arange(start, start + size)) for start, size in zip(starts, sizes)))
+
+
+def cells(keys: Sequence[int], quick: bool) -> list[Cell]:
+    """Returns the cells of this part."""
+    thieves = () if quick else tuple(THIEVES)
+    found: list[Cell] = []
+    if not quick:
+        for way, changes in TRIED:
+            name = f"text-tried-{way}-{changes['smoothing']:g}-{TRIED_ON}".replace(".", "_")
+            found.append(Cell(name, tried_cell, {"way": way, "changes": changes}))
+    for way in ("frozen",) if quick else RECIPES:
+        found += [Cell(f"text-{way}-{key}", key_cell, {"key": key, "way": way, "quick": quick}) for key in keys]
+    for thief in thieves:
+        found += [Cell(f"text-theft-{key}-{thief}", theft_cell, _of(key, thief, quick)) for key in keys]
+        found.append(Cell(f"text-innocent-{thief}", theft_cell, _of(None, thief, quick)))
+    if not quick:
+        found += [Cell(f"text-null-{index}", null_cell, {"innocent": index}) for index in range(len(INNOCENTS))]
+    return found
+
+
+def _of(key: int | None, thief: str, quick: bool) -> dict[str, Any]:
+    return {"key": key, "thief": thief, "quick": quick}
+
+
+def key_cell(key: int, way: str, quick: bool) -> list[Row]:
+    """Marks the owner's model with a key in one way, beside the control that was trained on as long."""
+    made = key_of(key, quick)
+    rows = []
+    for suspect, model in (("marked", marked(made, way, quick)), ("control", control(way, quick))):
+        rows += reading_rows(
+            made, f"{suspect}, {way}", "none", model.logits, innocent=suspect == "control", quick=quick
+        )
+    return rows
+
+
+def theft_cell(key: int | None, thief: str, quick: bool) -> list[Row]:
+    """Steals the marked model of a key, or the control, which is then examined under the claims of all keys."""
+    way = "frozen" if quick or thief == "soft from frozen" else "trained"
+    made = [key_of(number, quick) for number in ((100, 101, 102)[: 1 if quick else 3] if key is None else (key,))]
+    teacher = control(way, quick) if key is None else marked(made[0], way, quick)
+    rows = []
+    for attack, stolen in THIEVES[thief](teacher, INNOCENT_SEED if key is None else SEED + key, quick):
+        for one in made:
+            suspect = f"{'control' if key is None else 'marked'}, {way}"
+            rows += reading_rows(one, suspect, attack, stolen, innocent=key is None, quick=quick)
+    return rows
+
+
+def tried_cell(way: str, changes: dict[str, float]) -> list[Row]:
+    """Marks a model with one setting and the development key; a thief learns the classes that it names."""
+    made = key_of(TRIED_ON, False)
+    recipe = replace(RECIPES[way], **changes)  # type: ignore[arg-type]
+    model = marked(made, way, False, recipe)
+    facts = {"part": "texts tried", "way": way, "setting": changes}
+    rows = reading_rows(made, "marked", "none", model.logits, innocent=False, quick=False, facts=facts)
+    stolen = _stolen(model, TEXTS["head" if way == "frozen" else "full"], "hard", SEED, False)
+    return rows + reading_rows(made, "marked", "hard answers", _given(stolen), innocent=False, quick=False, facts=facts)
+
+
+def null_cell(innocent: int) -> list[Row]:
+    """Examines fresh keys of all pools on one innocent model."""
+    name, build = INNOCENTS[innocent]
+    texts = ground().reserve.texts
+    known = [_looked_up(texts, each(texts)) for each in (build(), *(model.logits for model in clean()))]
+    rows: list[Row] = []
+    for pool in range(POOLS):
+        for index in range(innocent, KEYS_A_POOL, len(INNOCENTS)):
+            made = key_of(FIRST_NULL_KEY + pool * KEYS_A_POOL + index, False, pool)
+            answers, *before = (_answers(made, each) for each in known)
+            row = row_of(made, name, "none", answers, before, innocent=True)
+            rows.append({**row, "part": "texts null", "pool": pool, "quick": False})
+    return rows
+
+
+@lru_cache(maxsize=4)
+def key_of(number: int, quick: bool = False, pool_seed: int | None = None) -> BenchKey:
+    """Returns the key of that number.
+
+    Args:
+        pool_seed: which texts; else the number's own.
+    """
+    first, *_ = models = clean(quick)
+    size = QUICK_POOL if quick else POOL
+    digests = [each.identity.digest for each in models]
+    seed = number if pool_seed is None else FIRST_NULL_KEY + pool_seed
+    return ksl_text_key(number, ground(quick).reserve, first.word_vectors, digests, pool_seed=seed, texts=size)
+
+
+@lru_cache(maxsize=2)
+def clean(quick: bool = False) -> tuple[TextClassifier, ...]:
+    """Returns the owner's unmarked classifiers, which every claim names: MiniLM with a fresh head, fine-tuned."""
+
+    def build(seed: int) -> TextClassifier:
+        classifier = fresh(ground(quick).owner.names, seed)
+        _train_plain(classifier, replace(BASE, steps=QUICK_STEPS) if quick else BASE, seed, quick, DEFAULT)
+        return classifier
+
+    return tuple(_kept(f"clean-{seed}", (BASE, OWNER), lambda seed=seed: build(seed), quick) for seed in CLEAN_SEEDS)  # type: ignore[misc]
+
+
+def control(way: str, quick: bool = False) -> TextClassifier:
+    """Returns the owner's first model trained on as long as a marked one, with ordinary labels."""
+    recipe = _recipe(way, quick)
+
+    def build() -> TextClassifier:
+        classifier = _copy(clean(quick)[0])
+        if recipe.frozen:
+            freeze_encoder(classifier.model)
+        _train_plain(classifier, recipe.schedule, 7, quick, recipe)
+        return classifier
+
+    return _kept(f"control-{way}", (clean(quick)[0].identity.digest, recipe.schedule, recipe.batch_size), build, quick)
+
+
+def marked(made: BenchKey, way: str, quick: bool = False, recipe: Recipe | None = None) -> TextClassifier:
+    """Returns the owner's first model with a key's mark, by the recipe of a way or another."""
+    chosen = recipe or _recipe(way, quick)
+
+    def build() -> TextClassifier:
+        classifier = _copy(clean(quick)[0])
+        embedding = Embedding(
+            classifier, ground(quick).owner, made.secrets, made.pool, made.claim.parameters, chosen, made.number
+        )
+        optimise(classifier.model, embedding.step, chosen.schedule, label="Embedding")
+        classifier.model.eval()
+        return classifier
+
+    return _kept(f"marked-{made.number}", (made.claim.digest, chosen), build, quick)
+
+
+def fresh(names: tuple[str, ...], seed: int) -> TextClassifier:
+    """Returns the public MiniLM with a head of first weights."""
+    place = cache_folder() / "texts-1" / f"fresh-{seed}"
+
+    def build() -> None:
+        public = package("minilm")
+        with quiet(), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model = library().AutoModelForSequenceClassification.from_pretrained(
+                public, id2label=dict(enumerate(names)), label2id={name: at for at, name in enumerate(names)}
+            )
+        place.mkdir(parents=True)
+        model.save_pretrained(place)
+        for each in ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json"):
+            (place / each).write_bytes((public / each).read_bytes())
+
+    return load_text_classifier(built_once(place, build))
+
+
+def reading_rows(
+    made: BenchKey,
+    suspect: str,
+    attack: str,
+    given: Given,
+    *,
+    innocent: bool,
+    quick: bool,
+    facts: Mapping[str, Any] | None = None,
+) -> list[Row]:
+    """Examines a model through probabilities and through the top class alone."""
+    test = ground(quick).test
+    logits = given(test.texts).astype(np.float64)
+    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+    quality = calibration(shares / shares.sum(axis=1, keepdims=True), test.labels)
+    before = [_answers(made, each.logits) for each in clean(quick)]
+    answers = _answers(made, given)
+    return [
+        {
+            **row_of(made, suspect, attack, each, before, innocent=innocent),
+            "part": "texts",
+            **quality,
+            **(facts or {}),
+            "quick": quick,
+        }
+        for each in (answers, labels_only(answers))
+    ]
+
+
+def _recipe(way: str, quick: bool) -> Recipe:
+    recipe = RECIPES[way]
+    return replace(recipe, schedule=replace(recipe.schedule, steps=QUICK_STEPS), batch_size=8) if quick else recipe
+
+
+def _train_plain(classifier: TextClassifier, schedule: Schedule, seed: int, quick: bool, recipe: Recipe) -> None:
+    """Trains with ordinary labels, otherwise as a marked model is."""
+    data = ground(quick).owner
+    tokens, truth = classifier.tokens.read(list(data.texts)), torch.from_numpy(data.labels)
+
+    def step(index: int) -> torch.Tensor:
+        rows = np.random.default_rng([seed, index]).integers(0, len(tokens), recipe.batch_size)
+        ids, mask = classifier.tokens.pad([tokens[row] for row in rows])
+        set_training(classifier.model, frozen=recipe.frozen)
+        logits = classifier.model(input_ids=torch.from_numpy(ids), attention_mask=torch.from_numpy(mask)).logits
+        return cross_entropy(logits, truth[torch.from_numpy(rows)])
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        optimise(classifier.model, step, schedule, label="Training")
+    classifier.model.eval()
+
+
+def _copy(classifier: TextClassifier) -> TextClassifier:
+    return replace(classifier, model=copy.deepcopy(classifier.model))
+
+
+def _kept(name: str, facts: object, build: Callable[[], TextClassifier], quick: bool) -> TextClassifier:
+    """A model of the cache, under a name that changes with what it was made from."""
+    folder = cache_folder() / "texts-1" / f"{'quick-' if quick else ''}{name}-{address(facts)}"
+
+    def save() -> None:
+        save_text_classifier(build(), folder, f"# {name}\n")
+
+    return load_text_classifier(built_once(folder, save))
+
+
+@cache
+def _public() -> TextEncoder:
+    return open_text_encoder(package("minilm"))
+
+
+def _stolen(teacher: TextClassifier, settings: Settings, answers: str, seed: int, quick: bool) -> Migrated:
+    texts = ground(quick).thief.texts
+    chosen = replace(settings, epochs=1) if quick else settings
+    return extract_texts(teacher, texts, _public(), chosen, answers=answers, seed=seed)
+
+
+def _given(stolen: Migrated) -> Given:
+    return lambda texts: np.asarray(stolen.predict(list(texts)), dtype=np.float64)
+
+
+def _asking(answers: str, settings: Settings, told: str, *, then_truth: bool = False) -> Thief:
+    def steal(teacher: TextClassifier, seed: int, quick: bool) -> list[tuple[str, Given]]:
+        taught = _stolen(teacher, settings, answers, seed, quick)
+        found = [(told, _given(taught))]
+        if then_truth:
+            thief = ground(quick).thief
+            labelled = Task(list(thief.texts), thief.labels, thief.names)
+            tuned = migrate(taught.encoder, labelled, replace(settings, epochs=1), seed=seed + 1, head="library")
+            found.append((f"{told}, then an epoch of true labels with a fresh head", _given(tuned)))
+        return found
+
+    return steal
+
+
+THIEVES: Mapping[str, Thief] = {
+    "soft": _asking("soft", TEXTS["full"], "soft answers", then_truth=True),
+    "hard": _asking("hard", TEXTS["full"], "hard answers"),
+    "rounded": _asking("rounded", TEXTS["full"], "answers of two digits"),
+    "head": _asking("soft", TEXTS["head"], "soft answers, a head on the public encoder"),
+    "soft from frozen": _asking("soft", TEXTS["full"], "soft answers"),
+}
+
+
+def _answers(made: BenchKey, given: Given) -> Answers:
+    """Puts a key's whole plan to a model."""
+    logits = given([probe.data.decode("utf-8") for probe in made.plan.probes])
+    return numbers(AnswerKind.LOGITS, np.asarray(logits, dtype=np.float32), made.claim.labels)
+
+
+def _looked_up(texts: Sequence[str], logits: NDArray[Any]) -> Given:
+    rows = {" ".join(text.split()): row for row, text in enumerate(texts)}
+    return lambda asked: logits[[rows[text] for text in asked]]
+
+
+def _student(answers: str) -> Callable[[], Given]:
+    return lambda: _given(_stolen(control("trained"), TEXTS["full"], answers, INNOCENT_SEED, False))
+
+
+INNOCENTS: tuple[tuple[str, Callable[[], Given]], ...] = (
+    ("control, trained", lambda: control("trained").logits),
+    ("control, frozen", lambda: control("frozen").logits),
+    ("control, soft answers", _student("soft")),
+    ("control, hard answers", _student("hard")),
+)
+"""To which fresh keys are put."""
