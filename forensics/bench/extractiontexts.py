@@ -125,7 +125,7 @@ def key_cell(key: int, way: str, quick: bool) -> list[Row]:
 
 def theft_cell(key: int | None, thief: str, quick: bool) -> list[Row]:
     """Steals the marked model of a key, or the control, which is then examined under the claims of all keys."""
-    way = "frozen" if quick or thief == "soft from frozen" else "trained"
+    way = "frozen" if quick or thief == "soft-from-frozen" else "trained"
     made = [key_of(number, quick) for number in ((100, 101, 102)[: 1 if quick else 3] if key is None else (key,))]
     teacher = control(way, quick) if key is None else marked(made[0], way, quick)
     rows = []
@@ -337,7 +337,7 @@ THIEVES: Mapping[str, Thief] = {
     "hard": _asking("hard", TEXTS["full"], "hard answers"),
     "rounded": _asking("rounded", TEXTS["full"], "answers of two digits"),
     "head": _asking("soft", TEXTS["head"], "soft answers, a head on the public encoder"),
-    "soft from frozen": _asking("soft", TEXTS["full"], "soft answers"),
+    "soft-from-frozen": _asking("soft", TEXTS["full"], "soft answers"),
 }
 
 

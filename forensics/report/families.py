@@ -73,8 +73,8 @@ def families_in_plain_words(measurement: MeasurementRecord, suspect: Noun, say: 
             suspect=suspect,
         )
     return say(
-        "For each of %(n)s secret directions in which pictures differ, the key drew one of %(classes)s classes by lot. "
-        "Without knowledge of the draw, the classes were put in order for each direction: by how much surer of them "
+        "For each of %(n)s secret directions in which questions differ, the key drew one of %(classes)s classes by lot."
+        " Without knowledge of the draw, the classes were put in order for each direction: by how much surer of them "
         "the %(suspect)s becomes along it. For a %(suspect)s that has nothing to do with the key the drawn class "
         "stands anywhere in that order, and first in about one of %(classes)s directions.",
         n=integer(measurement.n),

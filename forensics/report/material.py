@@ -18,6 +18,9 @@ _TEXT = "text/plain"
 _WORD = 28
 _SHOWN = 12
 
+_TABLED = ("ksl-text", "ofsw-text")
+"""Methods whose pool begins with a table of words, which is not for reading; what follows are no carriers."""
+
 
 @dataclass(frozen=True)
 class AskedText:
@@ -36,11 +39,13 @@ class Material:
         words: the candidate words or phrases in pool order, cleaned and cut.
         texts: the texts around them: carriers and target.
         note: why nothing is printed, or how much more there is; may be empty.
+        carriers: whether candidates are put into the texts.
     """
 
     words: tuple[str, ...] = ()
     texts: tuple[AskedText, ...] = ()
     note: str = ""
+    carriers: bool = True
 
     def sample(self, say: Language) -> str:
         """Returns the first candidates in a line, and how many more there are."""
@@ -70,6 +75,8 @@ def make_material(
                 note=say("The pool’s texts are not in the case as they were committed, so none is printed.")
             )
         found.append(data)
+    if claim.method in _TABLED:
+        found = found[1:]
     count = _candidates(evidence, claim, len(found))
     nouns, target_text = nouns_of(claim, say), bool(claim.target_text)
     others = found[count:]
@@ -78,7 +85,11 @@ def make_material(
         words=tuple(brief(_decoded(data), _WORD) for data in found[:count]),
         texts=tuple(
             AskedText(
-                say("target text") if target_text and place == len(others) else say("carrier text %(n)s", n=place),
+                say("target text")
+                if target_text and place == len(others)
+                else say("text %(n)s", n=place)
+                if claim.method in _TABLED
+                else say("carrier text %(n)s", n=place),
                 say.clean(_decoded(data), 400),
                 _asked(evidence, Probe(data, _TEXT).digest, passes, nouns, say),
             )
@@ -86,6 +97,7 @@ def make_material(
             if place <= _SHOWN or (target_text and place == len(others))
         ),
         note=say("%(number)s more texts are in the case folder.", number=integer(more)) if more > 0 else "",
+        carriers=claim.method not in _TABLED,
     )
 
 
