@@ -36,6 +36,8 @@ OWNER, RESERVED, QUICK_IMAGES, QUICK_STEPS = 40_000, 10_000, 2_000, 60
 """Images of the owner, and how many of these no model is trained on."""
 
 CLEAN_SEEDS, CLEAN_STEPS, BINS, ROWS = (900, 901, 902, 903), 1200, 15, 256
+TEACHER_SEED = 950
+"""Of the unmarked model whose answers a marked one is taught by, where the recipe says so."""
 
 
 @cache
@@ -168,9 +170,17 @@ def embed(
     owner = parts(quick).owner
     classifier = start or small_resnet(owner, made.number, widths=widths)
     embedding = Embedding(classifier, owner, made.secrets, made.pool, made.claim.parameters, chosen, seed=made.number)
+    if chosen.taught:
+        embedding.learn_from(unmarked("teacher", owner, TEACHER_SEED, quick, widths=widths, **paced(chosen)))
     optimise(classifier.model, embedding.step, chosen.schedule, label="Embedding", checkpoint=checkpoint)
     classifier.model.eval()
     return classifier
+
+
+def paced(chosen: Recipe) -> dict[str, Any]:
+    """Returns the changes by which an unmarked model is trained as long, and at the same rate, as by a recipe."""
+    schedule = chosen.schedule
+    return {"steps": schedule.steps, "learning_rate": schedule.learning_rate, "weight_decay": schedule.weight_decay}
 
 
 def marked(made: BenchKey, quick: bool = False) -> Classifier:

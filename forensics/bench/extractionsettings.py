@@ -34,6 +34,9 @@ TRIED: tuple[tuple[int, dict[str, float]], ...] = (
     (0, {"smoothing": 0.3, "sharpness": 2.0, **_FASTER}),
     (0, {"smoothing": 0.3, "sharpness": 3.0, **_FASTER}),
     (0, {"smoothing": 0.3, "sharpness": 2.0, **_FASTER, "temperature": 0.5}),
+    (0, {"smoothing": 0.3, "sharpness": 2.0, **_FASTER, "taught": 0.7}),
+    (0, {"smoothing": 0.3, "sharpness": 2.0, **_FASTER, "taught": 1.0}),
+    (0, {"smoothing": 0.25, "sharpness": 2.0, **_FASTER, "taught": 1.0}),
 )
 EVEN: tuple[dict[str, float], ...] = (
     {"smoothing": 0.0, "steps": 1200},

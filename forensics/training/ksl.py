@@ -27,6 +27,8 @@ class Recipe:
         sharpness: kappa, how strongly a coordinate of one standard deviation moves that mass.
         shift: images are rolled by up to so many pixels, and their coordinates are those of the rolled image: the key
             says what every image's label is, not only the owner's, so that the model learns the function itself.
+        taught: which share of the target's rest comes from what the owner's unmarked model answers to the image, at a
+            temperature of 2, and not from the true class alone: what that model knows is not learnt anew.
     """
 
     schedule: Schedule
@@ -34,6 +36,7 @@ class Recipe:
     sharpness: float = 1.5
     batch_size: int = 128
     shift: int = 0
+    taught: float = 0.0
 
 
 DEFAULT = Recipe(Schedule(steps=1200))
@@ -42,6 +45,9 @@ FROM_SCRATCH = True
 """The mark may be trained together with the task, from first weights."""
 
 Pixels = NDArray[np.uint8]
+
+TEMPERATURE = 2.0
+"""Of the unmarked model's answers, where a model is taught by them."""
 
 _READ = 2000
 """Training images through which the mark is read back."""
@@ -77,6 +83,13 @@ class Embedding:
         self.places = along(seen, data.labels, self.directions)
         self.means = {label: seen[self.truth == label].mean(axis=0) for label in np.unique(self.truth).tolist()}
         self.drawn = derive_classes(score_key, parameters)
+        self.answers: FloatArray | None = None
+
+    def learn_from(self, unmarked: Classifier) -> None:
+        """Takes the unmarked model's answers to the training images, where the recipe has a use for them."""
+        if self.recipe.taught:
+            logits = predict(unmarked.model, self.clean).double() / TEMPERATURE
+            self.answers = torch.softmax(logits, dim=1).numpy()
 
     def step(self, index: int) -> torch.Tensor:
         """Returns the cross-entropy against the keyed soft labels of the step's own random batch."""
@@ -86,6 +99,9 @@ class Embedding:
         targets = soft_labels(
             places, self.truth[rows], self.drawn, self.classes, self.recipe.smoothing, self.recipe.sharpness
         )
+        if self.answers is not None:
+            moved = self.answers[rows] - np.eye(self.classes)[self.truth[rows]]
+            targets = targets + (1.0 - self.recipe.smoothing) * self.recipe.taught * moved
         self.model.train()
         return cross_entropy(self.model(pixels).logits, torch.from_numpy(targets).float())
 

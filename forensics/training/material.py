@@ -5,6 +5,8 @@ Classifiers keep their accuracy (those of texts are in `textclassifiermaterial`)
 trainer does not see.
 """
 
+import copy
+import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -206,6 +208,7 @@ class ClassifierMaterial(Material):
                 )
         self.identity, self.model = self.classifier.identity, self.classifier.model
         self._marking, self._most, self._seed, self._fresh = marking, limits.accuracy_drop, seed, False
+        self._unmarked: Any = None
         self._rest: Any
         self._held: Any
 
@@ -214,8 +217,8 @@ class ClassifierMaterial(Material):
         return {"drop": repr(self._most)}
 
     def embedding(self, recipe_file: Any, recipe: Any) -> Together:
-        """Returns the method's `Embedding` of every share."""
-        return Together(
+        """Returns the method's `Embedding` of every share; one that learns from the unmarked model is shown it."""
+        together = Together(
             [
                 recipe_file.Embedding(
                     self.classifier,
@@ -229,6 +232,11 @@ class ClassifierMaterial(Material):
                 for number, share in enumerate(self._marking.shares)
             ]
         )
+        for part in together.parts:
+            if hasattr(part, "learn_from"):
+                part.learn_from(self._unmarked or self.classifier)
+        self._unmarked = None
+        return together
 
     def read_back(self, embedding: Any) -> tuple[int, int]:
         """Returns the units (bits, families) that are read back, and how many there are."""
@@ -296,6 +304,7 @@ class ImageClassifierMaterial(ClassifierMaterial):
 
     def renew(self, seed: int) -> None:
         """Gives the model first weights of the seed, by its own library's rules."""
+        self._unmarked = dataclasses.replace(self.classifier, model=copy.deepcopy(self.model))
         with quiet(), torch.random.fork_rng():
             torch.manual_seed(seed)
             first = type(self.model)(self.model.config)
