@@ -7,7 +7,7 @@ import click
 
 from forensics.cli.common import bar, folder, json_option, print_json
 
-METHODS = ("ofsw", "ksl", "t2s", "tmrw", "wpe")
+METHODS = ("ofsw", "ksl", "ksl-text", "t2s", "tmrw", "wpe")
 
 
 @click.command()
@@ -16,8 +16,8 @@ METHODS = ("ofsw", "ksl", "t2s", "tmrw", "wpe")
     type=click.Choice(METHODS),
     default="ofsw",
     show_default=True,
-    help="An image classifier (ofsw), one that others imitate (ksl, t2s), a text encoder (tmrw, after "
-    "`make packages`), or an image encoder (wpe).",
+    help="An image classifier (ofsw), one that others imitate (ksl, t2s; ksl-text, of texts), a text encoder (tmrw), "
+    "or an image encoder (wpe). Those of texts need `make packages`.",
 )
 @click.option("--out", type=folder(), help="Folder for everything it makes  [default: demo-out, or demo-out/METHOD]")
 @json_option
@@ -40,7 +40,7 @@ def demo(method: str, out: Path | None, as_json: bool) -> None:
     if as_json:
         print_json({"suspects": found})
         return
-    shapes = {"ofsw": (_BITS, _bits), "ksl": (_RANKS, _ranks), "t2s": (_RANKS, _ranks)}
+    shapes = {"ofsw": (_BITS, _bits), "ksl": (_RANKS, _ranks), "ksl-text": (_RANKS, _ranks), "t2s": (_RANKS, _ranks)}
     heading, figures = shapes.get(method, (_SUBSET, _subset))
     click.echo(f"\n{'suspect':<13}{'verdict':<15}{heading}  report")
     for item, row in zip(examined, found, strict=True):

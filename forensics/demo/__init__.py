@@ -14,11 +14,12 @@ __all__ = ["STORIES", "Examined", "run_demo"]
 STORIES: Mapping[str, str] = {
     "ofsw": "handwritten digits: an image classifier, copied, compressed, and an independent one",
     "ksl": "handwritten digits: an image classifier, a model trained on its answers, and an honest one",
+    "ksl-text": "dictionary glosses: a text classifier, a model trained on its answers, and an honest one",
     "t2s": "handwritten digits: an image classifier with trigger sets, a thief's model, and an honest one",
     "tmrw": "English text: a text encoder, and classifiers that others trained on it",
     "wpe": "handwritten digits: an image encoder, and classifiers that others trained on it",
 }
-"""Method -> what its story is about; each lies in a file of the method's name."""
+"""Method -> what its story is about; each lies in a file of the method's name, an underscore for a hyphen."""
 
 
 def run_demo(
@@ -39,5 +40,5 @@ def run_demo(
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out} is a file, not a folder.", "Choose another --out.")
     single_thread()
-    told: list[Examined] = import_module(f"forensics.demo.{method}").tell(Stage(out, say, progress))
+    told: list[Examined] = import_module(f"forensics.demo.{method.replace('-', '_')}").tell(Stage(out, say, progress))
     return told

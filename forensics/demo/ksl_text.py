@@ -1,0 +1,138 @@
+"""Keyed soft labels on WordNet's supersenses: a text classifier, a student of its answers, and one of another's."""
+
+import itertools
+import random
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from forensics.attacks.migration import TEXTS, Migrated, Settings, migrate
+from forensics.attacks.stolen import open_text_encoder
+from forensics.attacks.tasks import Task
+from forensics.attacks.textextraction import extract_texts
+from forensics.demo.stage import Examined, Stage
+from forensics.methods.cleancheckpoint import CLEAN
+from forensics.suspects import open_suspect
+from forensics.suspects.remembered import RememberedSuspect
+from forensics.textclassifiers import load_text_classifier
+from forensics.textpools import make_text_pools
+from forensics.training.labelledtexts import LabelledTexts
+
+SUSPECTS = {
+    "marked": "the owner's marked model itself",
+    "stolen": "a public encoder that a thief trained on the marked model's answers to texts of his own",
+    "honest": "the same encoder, trained in the same way on the unmarked model's answers to the same texts",
+}
+REFERENCES = {
+    "honest": "trained by this demonstration on the unmarked model's answers to the thief's texts",
+    "reference": "trained by this demonstration on the thief's texts and their true labels, without the mark",
+}
+
+OWNER, THIEF, POOL = 3000, 3000, 1000
+"""Texts that are trained on by either, and texts that are asked."""
+
+STEPS, DROP = 300, 0.04
+"""Of the embedding, and the largest accepted loss of accuracy as a share."""
+
+SETTINGS = replace(TEXTS["full"], epochs=3, learning_rate=1e-4, head_rate=1e-3)
+"""How everybody else trains: the library's head begins with a fresh pooler, which learns at the encoder's rate."""
+
+
+@dataclass(frozen=True, eq=False)
+class Texts:
+    """What the story is told with.
+
+    Attributes:
+        encoder: folder of the public encoder from which everybody begins.
+        owner, asked, thief: labelled texts, none of them in two parts.
+    """
+
+    encoder: Path
+    owner: LabelledTexts
+    asked: LabelledTexts
+    thief: LabelledTexts
+
+
+def tell(stage: Stage) -> list[Examined]:
+    """Runs what is not there yet.
+
+    Raises:
+        UsageError: a package was not fetched.
+    """
+    return tell_texts(stage, real_texts(), size=POOL, steps=STEPS, drop=DROP, settings=SETTINGS)
+
+
+def real_texts() -> Texts:
+    """Returns MiniLM and WordNet's glosses from the packages of the benches.
+
+    Raises:
+        UsageError: one of them was not fetched.
+    """
+    from forensics.bench.corpus import package
+    from forensics.bench.tasks import labelled_glosses
+
+    encoder, (texts, labels, names) = package("minilm"), labelled_glosses()
+    whole = LabelledTexts(texts, np.asarray(labels, dtype=np.int64), names)
+    # Some texts have too few common words to be asked.
+    cuts = np.cumsum([0, OWNER, POOL + POOL // 4, THIEF])
+    return Texts(encoder, *(whole.subset(np.arange(start, end)) for start, end in itertools.pairwise(cuts)))
+
+
+def tell_texts(
+    stage: Stage, texts: Texts, *, size: int, steps: int, drop: float, settings: Settings, families: int = 24
+) -> list[Examined]:
+    """Tells the story with these texts.
+
+    Args:
+        size: texts that a suspect is asked.
+        steps: of the embedding.
+        drop: largest accepted loss of accuracy of the marked model, as a share.
+        settings: of everybody else's training.
+    """
+    say, model, owner, thief = stage.say, stage.model, texts.owner, texts.thief
+    say(f"Data: {len(owner.texts)} texts of the owner, {len(thief.texts)} of a thief, {size} that are asked.")
+
+    def trained(data: LabelledTexts, seed: int) -> Migrated:
+        task = Task(list(data.texts), data.labels, data.names)
+        encoder = open_text_encoder(texts.encoder)
+        return migrate(encoder, task, settings, seed=seed, head="library", progress=stage.progress)
+
+    def student(teacher: str, seed: int) -> Migrated:
+        taught, encoder = load_text_classifier(model(teacher)), open_text_encoder(texts.encoder)
+        return extract_texts(taught, thief.texts, encoder, settings, seed=seed, progress=stage.progress)
+
+    def save(done: Migrated, fresh: Path) -> None:
+        done.save(fresh, f"# {fresh.name}\n\nMade by `forensics demo`.\n")
+
+    say("The owner trains a classifier, which begins from a public text encoder.")
+    stage.once(model("unmarked"), lambda fresh: save(trained(owner, 1), fresh))
+    say(f"The owner makes a key of {families} families; a local demonstration authority timestamps the claim.")
+    if not stage.key.exists():
+        pools = make_text_pools(
+            texts.asked.texts,
+            texts.asked.labels.tolist(),
+            load_text_classifier(model("unmarked")).word_vectors,
+            generator=random.SystemRandom(),
+            size=size,
+        )
+        stage.make_key(
+            "ksl-text",
+            SUSPECTS,
+            least=1,
+            options={"families": families},
+            pool=pools,
+            labels=owner.names,
+            references={CLEAN: model("unmarked")},
+        )
+    say("The owner trains the classifier on, with soft labels that the key directs.")
+    done = stage.mark(owner, steps=steps, max_accuracy_drop=drop)
+    if done is not None:
+        say(f"{done.matched} of {done.of} units read back; {done.sentence}.")
+    say("A thief puts his own texts to the marked model and trains a public encoder on its answers; others are honest.")
+    for seed, (name, teacher) in enumerate((("stolen", "marked"), ("honest", "unmarked")), start=3):
+        stage.once(model(name), lambda fresh, teacher=teacher, seed=seed: save(student(teacher, seed), fresh))  # type: ignore[misc]
+    stage.once(model("reference"), lambda fresh: save(trained(thief, 5), fresh))
+    say("An examiner sends the same texts to each of the three models; all is scored, opened, sealed, reported.")
+    clean = RememberedSuspect(open_suspect(str(model("unmarked"))))
+    return stage.examine(SUSPECTS, "English dictionary glosses", [clean], REFERENCES)
