@@ -55,7 +55,11 @@ class KeyedTextLabels(SoftLabels):
         table = _table(pool)
         if table.vectors.shape[1] != _sizes(parameters)["width"]:
             raise UsageError("The pool's word table has another width than the claim's.", "Use the claim's own pool.")
-        return see_texts([item.data.decode("utf-8") for item in self.asked(pool)], table)
+        try:
+            texts = [item.data.decode("utf-8") for item in self.asked(pool)]
+        except UnicodeDecodeError as error:
+            raise UsageError("A text of the pool is no UTF-8.", "Use the claim's own pool.") from error
+        return see_texts(texts, table)
 
 
 METHOD = KeyedTextLabels()

@@ -53,7 +53,7 @@ def read_table(data: bytes) -> WordTable:
     try:
         rows = [line.split(" ") for line in data.decode("utf-8").splitlines()]
         vectors = np.array([[int(value) for value in row[1:]] for row in rows], dtype=np.float64)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise UsageError("The pool holds no word table.", "Make it from a corpus.") from error
     if vectors.ndim != 2 or not vectors.size or np.abs(vectors).max() > LARGEST:
         raise UsageError("The pool's word table is malformed.", "Make the pool again from a corpus.")

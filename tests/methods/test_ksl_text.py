@@ -79,10 +79,13 @@ def test_coordinates_have_variance_near_one_and_hardly_correlate(pool: Pool, par
 def test_what_is_no_pool_is_refused(pool: Pool, parameters: dict) -> None:
     table, *texts = pool.items
     no_table = Pool((PoolItem(b"word x y", "text/plain"), *texts))
+    too_large = Pool((PoolItem(b"word 1" + b"0" * 400, "text/plain"), *texts))
     for other, words in (
         (Pool(()), "empty"),
         (Pool(tuple(texts)), "no word table"),
         (no_table, "no word table"),
+        (too_large, "no word table"),
+        (Pool((PoolItem(b"word 128", "text/plain"), *texts)), "malformed"),
         (Pool((table, *texts[:20])), "too few"),
         (Pool((table, dataclasses.replace(texts[0], label=4), *texts)), "no label"),
     ):
@@ -94,6 +97,9 @@ def test_what_is_no_pool_is_refused(pool: Pool, parameters: dict) -> None:
         METHOD.parameters({"families": 33}, pool, NAMES)
     with pytest.raises(UsageError, match="another width"):
         METHOD.see(pool, {**parameters, "width": 31})
+    strange = Pool((table, dataclasses.replace(texts[0], data=b"\xff"), *texts[1:]))
+    with pytest.raises(UsageError, match="no UTF-8"):
+        METHOD.see(strange, parameters)
     withheld = Pool((table, dataclasses.replace(texts[0], data=b""), *texts[1:]))
     with pytest.raises(UsageError, match="not there"):
         METHOD.coordinates(PROBE, withheld, parameters)
