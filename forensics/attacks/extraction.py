@@ -202,7 +202,16 @@ def regress_out(images: Sequence[NDArray[np.uint8]], answers: FloatArray, cells:
     most = min(MOST_CELLS, *grey.shape[2:])
     if not 1 <= cells <= most:
         raise UsageError(f"{cells} by {cells} cells cannot be regressed on.", f"Use 1 to {most}; the method has 7.")
-    seen = torch.nn.functional.adaptive_avg_pool2d(grey, cells).flatten(1).numpy() / 255.0
+    return take_out(torch.nn.functional.adaptive_avg_pool2d(grey, cells).flatten(1).numpy() / 255.0, answers)
+
+
+def take_out(seen: FloatArray, answers: FloatArray) -> FloatArray:
+    """Takes out of the answers of each top class what is predicted by how their inputs are seen; see `regress_out`.
+
+    Args:
+        seen: (n, d) of the inputs.
+        answers: (n, classes).
+    """
     logits, top = np.log(answers + _FLOOR), answers.argmax(axis=1)
     for label in np.unique(top):
         own = top == label

@@ -66,6 +66,7 @@ _EXTRACT: Mapping[str, Setting] = {
 _EXTRACT_TEXTS: Mapping[str, Setting] = {
     "answers": "soft",
     "way": "full",
+    "regress-out": 0,
     "epochs": 3,
     "learning-rate": TEXTS["full"].learning_rate,
     "seed": 0,
@@ -96,7 +97,8 @@ FOLDER_ATTACKS: Mapping[str, FolderAttack] = {
     ),
     "extract": FolderAttack(
         "train a model from other first weights on the stolen one's answers (images; regress-out 7: without what the "
-        "brightness of 7 x 7 cells predicts), or a public encoder (--base) with a fresh head (texts)",
+        "brightness of 7 x 7 cells predicts), or a public encoder (--base) with a fresh head (texts; regress-out 32: "
+        "without what so many coordinates of the words predict)",
         {"image classifier": _EXTRACT, "text encoder": _EXTRACT_TEXTS},
         "data",
     ),
@@ -226,7 +228,14 @@ def _extract_texts(
     )
     teacher, texts, start = load_text_classifier(model), load_texts(data).inputs, open_text_encoder(base)
     extract_texts(
-        teacher, texts, start, settings, answers=words["answers"], seed=int(chosen["seed"]), progress=progress
+        teacher,
+        texts,
+        start,
+        settings,
+        answers=words["answers"],
+        regress_out=int(chosen["regress-out"]),
+        seed=int(chosen["seed"]),
+        progress=progress,
     ).save(out, card)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from forensics.attacks.extraction import ANSWERS, given
+from forensics.attacks.extraction import ANSWERS, given, take_out
 from forensics.attacks.migration import Head, Migrated, Settings, migrate
 from forensics.attacks.stolen import TextEncoder
 from forensics.attacks.tasks import Task
@@ -32,6 +32,25 @@ def ask_texts(teacher: TextClassifier, texts: Sequence[str], answers: str = "sof
     return given(shares / shares.sum(axis=1, keepdims=True), answers)
 
 
+def word_means(encoder: TextEncoder, texts: Sequence[str], width: int = 32) -> FloatArray:
+    """Returns texts as an adaptive thief sees them who knows of keyed soft labels, (n, width).
+
+    He has neither the owner's table nor his model: for each text he takes the mean of the public encoder's input
+    vectors of its tokens, and of all texts the first principal coordinates.
+
+    Raises:
+        UsageError: the encoder's vectors have fewer coordinates, or none are asked for.
+    """
+    table = encoder.model.get_input_embeddings().weight.detach().double().numpy()
+    if not 1 <= width <= table.shape[1]:
+        raise UsageError(
+            f"{width} coordinates cannot be regressed on.", f"Use 1 to {table.shape[1]}; the method has 32."
+        )
+    means = np.stack([table[ids].mean(axis=0) for ids in encoder.prepare(texts)])
+    centred = means - means.mean(axis=0)
+    return np.asarray(centred @ np.linalg.svd(centred, full_matrices=False)[2][:width].T)
+
+
 def extract_texts(
     teacher: TextClassifier,
     texts: Sequence[str],
@@ -39,6 +58,7 @@ def extract_texts(
     settings: Settings,
     *,
     answers: str = "soft",
+    regress_out: int = 0,
     seed: int = 0,
     head: Head = "library",
     progress: Progress = silent,
@@ -49,10 +69,13 @@ def extract_texts(
         teacher: is only asked.
         start: encoder from which the student begins, such as a public one; it is not changed.
         answers: in what form they are given, one of `extraction.ANSWERS`.
+        regress_out: take out of the answers what so many coordinates of the words predict; 0 takes out nothing.
 
     Raises:
-        UsageError: as for `ask_texts` and `migrate`.
+        UsageError: as for `ask_texts`, `word_means` and `migrate`.
     """
     shares = ask_texts(teacher, texts, answers)
+    if regress_out:
+        shares = take_out(word_means(start, texts, regress_out), shares)
     task = Task(list(texts), shares.argmax(axis=1), teacher.labels)
     return migrate(start, task, settings, seed=seed, head=head, answers=shares, progress=progress)

@@ -308,19 +308,21 @@ def _public() -> TextEncoder:
     return open_text_encoder(package("minilm"))
 
 
-def _stolen(teacher: TextClassifier, settings: Settings, answers: str, seed: int, quick: bool) -> Migrated:
+def _stolen(
+    teacher: TextClassifier, settings: Settings, answers: str, seed: int, quick: bool, regress_out: int = 0
+) -> Migrated:
     texts = ground(quick).thief.texts
     chosen = replace(settings, epochs=1) if quick else settings
-    return extract_texts(teacher, texts, _public(), chosen, answers=answers, seed=seed)
+    return extract_texts(teacher, texts, _public(), chosen, answers=answers, regress_out=regress_out, seed=seed)
 
 
 def _given(stolen: Migrated) -> Given:
     return lambda texts: np.asarray(stolen.predict(list(texts)), dtype=np.float64)
 
 
-def _asking(answers: str, settings: Settings, told: str, *, then_truth: bool = False) -> Thief:
+def _asking(answers: str, settings: Settings, told: str, *, regress_out: int = 0, then_truth: bool = False) -> Thief:
     def steal(teacher: TextClassifier, seed: int, quick: bool) -> list[tuple[str, Given]]:
-        taught = _stolen(teacher, settings, answers, seed, quick)
+        taught = _stolen(teacher, settings, answers, seed, quick, regress_out)
         found = [(told, _given(taught))]
         if then_truth:
             thief = ground(quick).thief
@@ -337,6 +339,7 @@ THIEVES: Mapping[str, Thief] = {
     "hard": _asking("hard", TEXTS["full"], "hard answers"),
     "rounded": _asking("rounded", TEXTS["full"], "answers of two digits"),
     "head": _asking("soft", TEXTS["head"], "soft answers, a head on the public encoder"),
+    "regressed": _asking("soft", TEXTS["full"], "soft answers without what words predict", regress_out=32),
     "soft-from-frozen": _asking("soft", TEXTS["full"], "soft answers"),
 }
 

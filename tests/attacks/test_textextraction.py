@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from forensics.attacks.extraction import take_out
 from forensics.attacks.folders import attack_folder
 from forensics.attacks.migration import TEXTS, migrate
 from forensics.attacks.stolen import open_text_encoder
 from forensics.attacks.tasks import Task
-from forensics.attacks.textextraction import ask_texts, extract_texts
+from forensics.attacks.textextraction import ask_texts, extract_texts, word_means
 from forensics.errors import UsageError
 from forensics.textclassifiers import TextClassifier, load_text_classifier
 from tests.textclassifiers import NAMES, save_texts, toy_texts, write_toy_classifier
@@ -58,6 +59,23 @@ def test_a_student_learns_the_answers_and_nothing_of_the_labels(
     assert (told == OTHERS.labels).mean() < 0.3
     assert all((value == before[name]).all() for name, value in start.model.state_dict().items())
     assert taught.names == NAMES
+
+
+def test_an_adaptive_thief_takes_out_what_words_predict(folder: Path, teacher: TextClassifier) -> None:
+    start, texts = open_text_encoder(folder / "public"), QUERIES.texts[:400]
+    seen = word_means(start, texts, 12)
+    assert seen.shape == (400, 12)
+    assert np.abs(seen.mean(axis=0)).max() < 1e-9
+    answers = ask_texts(teacher, texts)
+    left, top = take_out(seen, answers), answers.argmax(axis=1)
+    assert np.abs(left.sum(axis=1) - 1.0).max() < 1e-9
+    own = top == top[0]
+    known = seen[own] - seen[own].mean(axis=0)
+    told = [np.log(each[own]) - np.log(each[own]).mean(axis=1, keepdims=True) for each in (answers, left)]
+    before, after = (np.abs(known.T @ (each - each.mean(axis=0))).max() for each in told)
+    assert after < 0.1 * before
+    with pytest.raises(UsageError, match="cannot be regressed on"):
+        word_means(start, texts, 1000)
 
 
 def test_the_attack_writes_a_classifier_of_the_same_classes(folder: Path, tmp_path: Path) -> None:
