@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from forensics.keys.folder import KeyFolder
 from forensics.training.classifier import small_resnet, train
 from forensics.training.data import save_images
 from forensics.training.loop import Schedule
+from tests.checkedline import require_checked
 from tests.cli.test_cli_espew import PASSPHRASE, refused, run
 from tests.line import small_digits
 
@@ -97,26 +97,7 @@ def test_a_marked_model_is_found_and_everything_can_be_checked(
     assert (found["verdict"], found["access"], found["n"]) == ("SUPPORTED", "scores", FAMILIES)
     assert found["p_value"] <= 1e-6
     case = Path(shutil.copytree(story.case("marked"), tmp_path / "case"))
-    closed = check_case(case)
-    assert closed.ok, closed.reasons
-    assert closed.reproduced is None
-    run("case", "open", case, story.root / "KEY")
-    checked = json.loads(run("check", case, "--suspect", story.root / "marked", "--json"))
-    assert checked["ok"], checked["reasons"]
-    assert checked["reproduced"]
-    assert (checked["asked_again"]["probes"], checked["asked_again"]["disagreements"]) == (POOL, 0)
-    script = subprocess.run(
-        ["python3", "-I", "-S", "data/recompute.py"], cwd=case, capture_output=True, text=True, check=False
-    )
-    assert script.returncode == 0, script.stdout + script.stderr
-    assert "agrees   p-value" in script.stdout
-    monkeypatch.setenv("FORENSICS_SIGNER_PASSPHRASE", PASSPHRASE)
-    signed = ("--signer", story.root / "signer.p12", *story.stamped)
-    run("case", "seal", case, *signed)
-    run("report", case, "--out", tmp_path / "report.pdf", *signed)
-    for words in (("check", case), ("check", tmp_path / "report.pdf", "--case", case)):
-        result = json.loads(run(*words, "--trust", story.root / "root.pem", "--json"))
-        assert result["ok"], result["reasons"]
+    require_checked(story.root, case, story.root / "marked", POOL, story.stamped, monkeypatch)
 
 
 def test_a_model_of_others_is_not_found(story: Story, marked: dict[str, Any]) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from forensics.examination import make_kit
 from forensics.keys.demonstration import DemonstrationAuthority
 from forensics.keys.folder import KeyFolder
 from forensics.training import ksl_text
+from tests.checkedline import require_checked
 from tests.cli.test_cli_espew import PASSPHRASE, refused, run
 from tests.textclassifiers import save_texts, toy_texts, write_toy_classifier
 
@@ -84,26 +84,7 @@ def test_a_marked_model_is_found_and_everything_can_be_checked(
     score = json.loads((case / "data" / "evidence.json").read_text())["score"]
     assert score["verdict"]["outcome"] == "SUPPORTED"
     assert float(score["measurement"]["p_value"]) <= 1e-6
-    closed = check_case(case)
-    assert closed.ok, closed.reasons
-    run("case", "open", case, story.root / "KEY")
-    checked = json.loads(run("check", case, "--suspect", story.root / "marked", "--json"))
-    assert checked["ok"], checked["reasons"]
-    assert checked["reproduced"]
-    assert (checked["asked_again"]["probes"], checked["asked_again"]["disagreements"]) == (POOL, 0)
-    script = subprocess.run(
-        ["python3", "-I", "-S", "data/recompute.py"], cwd=case, capture_output=True, text=True, check=False
-    )
-    assert script.returncode == 0, script.stdout + script.stderr
-    assert "agrees   p-value" in script.stdout
-    monkeypatch.setenv("FORENSICS_SIGNER_PASSPHRASE", PASSPHRASE)
-    signed = ("--signer", story.root / "signer.p12", *story.stamped)
-    run("case", "seal", case, *signed)
-    run("report", case, "--out", tmp_path / "report.pdf", *signed)
-    result = json.loads(
-        run("check", tmp_path / "report.pdf", "--case", case, "--trust", story.root / "root.pem", "--json")
-    )
-    assert result["ok"], result["reasons"]
+    require_checked(story.root, case, story.root / "marked", POOL, story.stamped, monkeypatch)
     next(case.rglob("pool/0003.txt")).write_text("another text")
     assert not check_case(case).ok
 
