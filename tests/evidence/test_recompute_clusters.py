@@ -86,10 +86,10 @@ def test_the_plan_of_two_passes_is_hashed_with_its_groups() -> None:
 def test_parts_alone_are_no_methods() -> None:
     from forensics.errors import UsageError
 
-    for name in ("clusters", "subset", "common", "__init__", "../tmrw"):
+    for name in ("clusters", "softlabels", "subset", "common", "__init__", "../tmrw"):
         with pytest.raises(UsageError, match="no recompute script"):
             render_recompute(name)
-    assert set(PARTS) == {"espew", "tmrw", "wpe"}
+    assert set(PARTS) == {"espew", "ksl", "ksl_text", "tmrw", "wpe"}
 
 
 def compare(method, answers: Answers, key: ScoreKey = SCORE, sizes: dict[str, int] = SIZES) -> float:

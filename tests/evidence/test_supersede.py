@@ -120,7 +120,7 @@ def test_only_an_intact_sealed_case_is_superseded(line: Line, copy_of: Copy, tmp
     before = read_folder(sealed)
     (sealed / SIGNATURE).unlink()
     refuse(sealed, CaseError, "signature")
-    lay(sealed, {**before, SIGNATURE: before[SIGNATURE][:-1] + b"\x00"})
+    lay(sealed, {**before, SIGNATURE: before[SIGNATURE][:-1] + bytes([before[SIGNATURE][-1] ^ 1])})
     refuse(sealed, CheckFailed, "does not verify")
 
 
