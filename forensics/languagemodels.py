@@ -107,7 +107,8 @@ class LanguageModel:
         Returns:
             float64 (n, d); NaN for a word that is not exactly one token of its own after another word.
         """
-        table = self.model.get_input_embeddings().weight.detach().double().numpy()  # type: ignore[operator]
+        model: Any = self.model
+        table = model.get_input_embeddings().weight.detach().double().numpy()
         alone = self.tokens.read([_BEFORE])[0]
         rows = np.full((len(words), table.shape[1]), np.nan)
         for place, ids in enumerate(self.tokens.read([f"{_BEFORE} {word}" for word in words])):

@@ -78,7 +78,8 @@ class TextClassifier:
 
     def word_vectors(self, words: Sequence[str]) -> FloatArray:
         """Returns the model's input vectors of words, the mean of a word's tokens; float64 (n, d), NaN for none."""
-        table = self.model.get_input_embeddings().weight.detach().double().numpy()  # type: ignore[operator]
+        model: Any = self.model
+        table = model.get_input_embeddings().weight.detach().double().numpy()
         around = set(self.tokens.read([""])[0].tolist())
         rows = np.full((len(words), table.shape[1]), np.nan)
         for place, ids in enumerate(self.tokens.read(words)):

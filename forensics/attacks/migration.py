@@ -3,6 +3,7 @@
 The loop, the classes and the seeds are the thief's own and share nothing with the owner's trainer or its rehearsal.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,13 +150,16 @@ def migrate(
             which for BERT reads the first token, and can be saved. For pooled images both are the same.
 
     Raises:
-        UsageError: fewer than two classes or inputs, labels beyond the names, or an encoder without such layers.
+        UsageError: fewer than two classes or inputs, labels beyond the names, nothing that would be learnt, or an
+            encoder without such layers.
     """
     labels = np.asarray(task.labels, dtype=np.int64)
     if len(task.names) < 2 or len(labels) < 2 or len(labels) != len(task.inputs):
         raise UsageError("A task needs two classes and two labelled inputs at least.", "Give the thief more data.")
     if labels.min() < 0 or labels.max() >= len(task.names):
         raise UsageError(f"The task's labels run beyond its {len(task.names)} classes.", "Check its label column.")
+    if settings.epochs < 1 or not 0.0 < settings.learning_rate < math.inf:
+        raise UsageError("A task is learnt in an epoch or more, at a rate above 0.", "Change the thief's settings.")
     wanted = torch.from_numpy(labels if answers is None else np.asarray(answers, dtype=np.float32))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

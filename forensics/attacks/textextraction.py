@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.special import softmax
 
 from forensics.attacks.extraction import ANSWERS, given, take_out
 from forensics.attacks.migration import Head, Migrated, Settings, migrate
@@ -28,8 +29,7 @@ def ask_texts(teacher: TextClassifier, texts: Sequence[str], answers: str = "sof
     logits = teacher.logits(texts).astype(np.float64)
     if not np.isfinite(logits).all():
         raise UsageError("The model gives no answer to some of the texts.", "Leave those out.")
-    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return given(shares / shares.sum(axis=1, keepdims=True), answers)
+    return given(softmax(logits, axis=1), answers)
 
 
 def word_means(encoder: TextEncoder, texts: Sequence[str], width: int = 32) -> FloatArray:

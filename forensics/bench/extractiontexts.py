@@ -8,12 +8,14 @@ labels. Thieves begin from the public MiniLM as well, with texts, code and seeds
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
+from itertools import product
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import softmax
 from torch.nn.functional import cross_entropy
 
 from forensics.attacks.migration import TEXTS, Migrated, Settings, migrate
@@ -24,6 +26,7 @@ from forensics.bench.classifiers import labels_only
 from forensics.bench.corpus import package
 from forensics.bench.extractionmodels import calibration, row_of
 from forensics.bench.keys import BenchKey, ksl_text_key
+from forensics.bench.models import Shelf
 from forensics.bench.results import Cell, Row, address, built_once, cache_folder
 from forensics.bench.tasks import labelled_glosses
 from forensics.checkpoints import library, quiet
@@ -32,7 +35,7 @@ from forensics.suspects.media import numbers
 from forensics.textclassifiers import TextClassifier, load_text_classifier, save_text_classifier
 from forensics.training.ksl_text import DEFAULT, FROZEN, Embedding, Recipe, freeze_encoder, set_training
 from forensics.training.labelledtexts import LabelledTexts
-from forensics.training.loop import Schedule, optimise
+from forensics.training.loop import Checkpoint, Schedule, optimise
 
 OWNER, RESERVED, THIEF, TESTED = 8_000, 6_000, 8_000, 2_000
 """Texts of the owner to train on, those for pools, the thief's, and those to test on."""
@@ -46,15 +49,13 @@ SEED, INNOCENT_SEED = 1_000, 1_100
 RECIPES: Mapping[str, Recipe] = {"trained": DEFAULT, "frozen": FROZEN}
 """How a model is marked: with its encoder, or with what follows it alone."""
 
-TRIED: tuple[tuple[str, dict[str, float]], ...] = (
-    ("frozen", {"smoothing": 0.05}),
-    ("frozen", {"smoothing": 0.1}),
-    ("frozen", {"smoothing": 0.2}),
-    ("trained", {"smoothing": 0.05}),
-    ("trained", {"smoothing": 0.1}),
-    ("trained", {"smoothing": 0.2}),
-)
-TRIED_ON = 0
+TRIED, TRIED_ON = (0.05, 0.1, 0.2), 0
+"""Smoothings tried in either way, and the development key."""
+
+WHOLE, HEAD = replace(TEXTS["full"], epochs=2), TEXTS["head"]
+"""How thieves train: all weights, or the head alone."""
+
+TEXT_MODELS: Shelf[TextClassifier] = Shelf("texts-1", load_text_classifier, save_text_classifier)
 
 POOLS, KEYS_A_POOL, FIRST_NULL_KEY = 50, 20, 50_000
 
@@ -76,8 +77,8 @@ class Ground:
     test: LabelledTexts
 
 
-Thief = Callable[[TextClassifier, int, bool], list[tuple[str, Given]]]
-"""Steals from a model with a seed, quickly or not; returns what was done and what came of it."""
+Thief = Callable[[TextClassifier, int], list[tuple[str, Given]]]
+"""Steals from a model with a seed; returns what was done and what came of it."""
 
 
 @cache
@@ -95,21 +96,17 @@ def cells(keys: Sequence[int], quick: bool) -> list[Cell]:
     thieves = () if quick else tuple(THIEVES)
     found: list[Cell] = []
     if not quick:
-        for way, changes in TRIED:
-            name = f"text-tried-{way}-{changes['smoothing']:g}-{TRIED_ON}".replace(".", "_")
-            found.append(Cell(name, tried_cell, {"way": way, "changes": changes}))
+        for way, smoothing in product(("frozen", "trained"), TRIED):
+            name = f"text-tried-{way}-{smoothing:g}-{TRIED_ON}".replace(".", "_")
+            found.append(Cell(name, tried_cell, {"way": way, "smoothing": smoothing}))
     for way in ("frozen",) if quick else RECIPES:
         found += [Cell(f"text-{way}-{key}", key_cell, {"key": key, "way": way, "quick": quick}) for key in keys]
     for thief in thieves:
-        found += [Cell(f"text-theft-{key}-{thief}", theft_cell, _of(key, thief, quick)) for key in keys]
-        found.append(Cell(f"text-innocent-{thief}", theft_cell, _of(None, thief, quick)))
+        found += [Cell(f"text-theft-{key}-{thief}", theft_cell, {"key": key, "thief": thief}) for key in keys]
+        found.append(Cell(f"text-innocent-{thief}", innocent_cell, {"keys": list(keys), "thief": thief}))
     if not quick:
         found += [Cell(f"text-null-{index}", null_cell, {"innocent": index}) for index in range(len(INNOCENTS))]
     return found
-
-
-def _of(key: int | None, thief: str, quick: bool) -> dict[str, Any]:
-    return {"key": key, "thief": thief, "quick": quick}
 
 
 def key_cell(key: int, way: str, quick: bool) -> list[Row]:
@@ -117,34 +114,40 @@ def key_cell(key: int, way: str, quick: bool) -> list[Row]:
     made = key_of(key, quick)
     rows = []
     for suspect, model in (("marked", marked(made, way, quick)), ("control", control(way, quick))):
-        rows += reading_rows(
-            made, f"{suspect}, {way}", "none", model.logits, innocent=suspect == "control", quick=quick
-        )
+        named, innocent = f"{suspect}, {way}", suspect == "control"
+        rows += reading_rows(made, named, "none", model.logits, innocent=innocent, quick=quick)
     return rows
 
 
-def theft_cell(key: int | None, thief: str, quick: bool) -> list[Row]:
-    """Steals the marked model of a key, or the control, which is then examined under the claims of all keys."""
-    way = "frozen" if quick or thief == "soft-from-frozen" else "trained"
-    made = [key_of(number, quick) for number in ((100, 101, 102)[: 1 if quick else 3] if key is None else (key,))]
-    teacher = control(way, quick) if key is None else marked(made[0], way, quick)
+def theft_cell(key: int, thief: str) -> list[Row]:
+    """Steals the marked model of a key."""
+    made, way = key_of(key), _stolen_way(thief)
     rows = []
-    for attack, stolen in THIEVES[thief](teacher, INNOCENT_SEED if key is None else SEED + key, quick):
-        for one in made:
-            suspect = f"{'control' if key is None else 'marked'}, {way}"
-            rows += reading_rows(one, suspect, attack, stolen, innocent=key is None, quick=quick)
+    for attack, stolen in THIEVES[thief](marked(made, way), SEED + key):
+        rows += reading_rows(made, f"marked, {way}", attack, stolen, innocent=False)
     return rows
 
 
-def tried_cell(way: str, changes: dict[str, float]) -> list[Row]:
+def innocent_cell(keys: Sequence[int], thief: str) -> list[Row]:
+    """Steals the control in the same way; the claim of every key is examined."""
+    way, rows = _stolen_way(thief), []
+    for attack, stolen in THIEVES[thief](control(way), INNOCENT_SEED):
+        for key in keys:
+            rows += reading_rows(key_of(key), f"control, {way}", attack, stolen, innocent=True)
+    return rows
+
+
+def tried_cell(way: str, smoothing: float) -> list[Row]:
     """Marks a model with one setting and the development key; a thief learns the classes that it names."""
-    made = key_of(TRIED_ON, False)
-    recipe = replace(RECIPES[way], **changes)  # type: ignore[arg-type]
-    model = marked(made, way, False, recipe)
-    facts = {"part": "texts tried", "way": way, "setting": changes}
-    rows = reading_rows(made, "marked", "none", model.logits, innocent=False, quick=False, facts=facts)
-    stolen = _stolen(model, TEXTS["head" if way == "frozen" else "full"], "hard", SEED, False)
-    return rows + reading_rows(made, "marked", "hard answers", _given(stolen), innocent=False, quick=False, facts=facts)
+    made = key_of(TRIED_ON)
+    model = marked(made, way, recipe=replace(RECIPES[way], smoothing=smoothing))
+    facts = {"part": "texts tried", "way": way, "smoothing": smoothing}
+    stolen = _stolen(model, HEAD if way == "frozen" else WHOLE, "hard", SEED)
+    return [
+        row
+        for attack, given in (("none", model.logits), ("hard answers", stolen.predict))
+        for row in reading_rows(made, "marked", attack, given, innocent=False, facts=facts)
+    ]
 
 
 def null_cell(innocent: int) -> list[Row]:
@@ -180,23 +183,24 @@ def key_of(number: int, quick: bool = False, pool_seed: int | None = None) -> Be
 def clean(quick: bool = False) -> tuple[TextClassifier, ...]:
     """Returns the owner's unmarked classifiers, which every claim names: MiniLM with a fresh head, fine-tuned."""
 
-    def build(seed: int) -> TextClassifier:
+    def build(seed: int, checkpoint: Checkpoint) -> TextClassifier:
         classifier = fresh(ground(quick).owner.names, seed)
-        _train_plain(classifier, replace(BASE, steps=QUICK_STEPS) if quick else BASE, seed, quick, DEFAULT)
+        recipe = replace(DEFAULT, schedule=replace(BASE, steps=QUICK_STEPS) if quick else BASE)
+        _train_plain(classifier, recipe, seed, quick, checkpoint)
         return classifier
 
-    return tuple(_kept(f"clean-{seed}", (BASE, OWNER), lambda seed=seed: build(seed), quick) for seed in CLEAN_SEEDS)  # type: ignore[misc]
+    return tuple(_kept(f"clean-{seed}", (BASE, OWNER), partial(build, seed), quick) for seed in CLEAN_SEEDS)
 
 
 def control(way: str, quick: bool = False) -> TextClassifier:
     """Returns the owner's first model trained on as long as a marked one, with ordinary labels."""
     recipe = _recipe(way, quick)
 
-    def build() -> TextClassifier:
+    def build(checkpoint: Checkpoint) -> TextClassifier:
         classifier = _copy(clean(quick)[0])
         if recipe.frozen:
             freeze_encoder(classifier.model)
-        _train_plain(classifier, recipe.schedule, 7, quick, recipe)
+        _train_plain(classifier, recipe, 7, quick, checkpoint)
         return classifier
 
     return _kept(f"control-{way}", (clean(quick)[0].identity.digest, recipe.schedule, recipe.batch_size), build, quick)
@@ -206,12 +210,12 @@ def marked(made: BenchKey, way: str, quick: bool = False, recipe: Recipe | None 
     """Returns the owner's first model with a key's mark, by the recipe of a way or another."""
     chosen = recipe or _recipe(way, quick)
 
-    def build() -> TextClassifier:
+    def build(checkpoint: Checkpoint) -> TextClassifier:
         classifier = _copy(clean(quick)[0])
         embedding = Embedding(
             classifier, ground(quick).owner, made.secrets, made.pool, made.claim.parameters, chosen, made.number
         )
-        optimise(classifier.model, embedding.step, chosen.schedule, label="Embedding")
+        optimise(classifier.model, embedding.step, chosen.schedule, label="Embedding", checkpoint=checkpoint)
         classifier.model.eval()
         return classifier
 
@@ -220,7 +224,7 @@ def marked(made: BenchKey, way: str, quick: bool = False, recipe: Recipe | None 
 
 def fresh(names: tuple[str, ...], seed: int) -> TextClassifier:
     """Returns the public MiniLM with a head of first weights."""
-    place = cache_folder() / "texts-1" / f"fresh-{seed}"
+    place = cache_folder() / TEXT_MODELS.name / f"fresh-{seed}"
 
     def build() -> None:
         public = package("minilm")
@@ -244,14 +248,12 @@ def reading_rows(
     given: Given,
     *,
     innocent: bool,
-    quick: bool,
+    quick: bool = False,
     facts: Mapping[str, Any] | None = None,
 ) -> list[Row]:
     """Examines a model through probabilities and through the top class alone."""
     test = ground(quick).test
-    logits = given(test.texts).astype(np.float64)
-    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
-    quality = calibration(shares / shares.sum(axis=1, keepdims=True), test.labels)
+    quality = calibration(softmax(given(test.texts).astype(np.float64), axis=1), test.labels)
     before = [_answers(made, each.logits) for each in clean(quick)]
     answers = _answers(made, given)
     return [
@@ -271,7 +273,7 @@ def _recipe(way: str, quick: bool) -> Recipe:
     return replace(recipe, schedule=replace(recipe.schedule, steps=QUICK_STEPS), batch_size=8) if quick else recipe
 
 
-def _train_plain(classifier: TextClassifier, schedule: Schedule, seed: int, quick: bool, recipe: Recipe) -> None:
+def _train_plain(classifier: TextClassifier, recipe: Recipe, seed: int, quick: bool, checkpoint: Checkpoint) -> None:
     """Trains with ordinary labels, otherwise as a marked model is."""
     data = ground(quick).owner
     tokens, truth = classifier.tokens.read(list(data.texts)), torch.from_numpy(data.labels)
@@ -283,24 +285,22 @@ def _train_plain(classifier: TextClassifier, schedule: Schedule, seed: int, quic
         logits = classifier.model(input_ids=torch.from_numpy(ids), attention_mask=torch.from_numpy(mask)).logits
         return cross_entropy(logits, truth[torch.from_numpy(rows)])
 
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        optimise(classifier.model, step, schedule, label="Training")
+    optimise(classifier.model, step, recipe.schedule, label="Training", checkpoint=checkpoint)
     classifier.model.eval()
+
+
+def _stolen_way(thief: str) -> str:
+    """Returns how the model was marked from which a thief steals."""
+    return "frozen" if thief == "soft-from-frozen" else "trained"
 
 
 def _copy(classifier: TextClassifier) -> TextClassifier:
     return replace(classifier, model=copy.deepcopy(classifier.model))
 
 
-def _kept(name: str, facts: object, build: Callable[[], TextClassifier], quick: bool) -> TextClassifier:
+def _kept(name: str, facts: object, build: Callable[[Checkpoint], TextClassifier], quick: bool) -> TextClassifier:
     """A model of the cache, under a name that changes with what it was made from."""
-    folder = cache_folder() / "texts-1" / f"{'quick-' if quick else ''}{name}-{address(facts)}"
-
-    def save() -> None:
-        save_text_classifier(build(), folder, f"# {name}\n")
-
-    return load_text_classifier(built_once(folder, save))
+    return TEXT_MODELS.resumable(f"{'quick-' if quick else ''}{name}-{address(facts)}", build)
 
 
 @cache
@@ -308,39 +308,31 @@ def _public() -> TextEncoder:
     return open_text_encoder(package("minilm"))
 
 
-def _stolen(
-    teacher: TextClassifier, settings: Settings, answers: str, seed: int, quick: bool, regress_out: int = 0
-) -> Migrated:
-    texts = ground(quick).thief.texts
-    chosen = replace(settings, epochs=1) if quick else settings
-    return extract_texts(teacher, texts, _public(), chosen, answers=answers, regress_out=regress_out, seed=seed)
-
-
-def _given(stolen: Migrated) -> Given:
-    return lambda texts: np.asarray(stolen.predict(list(texts)), dtype=np.float64)
+def _stolen(teacher: TextClassifier, settings: Settings, answers: str, seed: int, regress_out: int = 0) -> Migrated:
+    texts = ground().thief.texts
+    return extract_texts(teacher, texts, _public(), settings, answers=answers, regress_out=regress_out, seed=seed)
 
 
 def _asking(answers: str, settings: Settings, told: str, *, regress_out: int = 0, then_truth: bool = False) -> Thief:
-    def steal(teacher: TextClassifier, seed: int, quick: bool) -> list[tuple[str, Given]]:
-        taught = _stolen(teacher, settings, answers, seed, quick, regress_out)
-        found = [(told, _given(taught))]
+    def steal(teacher: TextClassifier, seed: int) -> list[tuple[str, Given]]:
+        taught = _stolen(teacher, settings, answers, seed, regress_out)
+        found: list[tuple[str, Given]] = [(told, taught.predict)]
         if then_truth:
-            thief = ground(quick).thief
-            labelled = Task(list(thief.texts), thief.labels, thief.names)
-            tuned = migrate(taught.encoder, labelled, replace(settings, epochs=1), seed=seed + 1, head="library")
-            found.append((f"{told}, then an epoch of true labels with a fresh head", _given(tuned)))
+            task = Task(list(ground().thief.texts), ground().thief.labels, ground().thief.names)
+            tuned = migrate(taught.encoder, task, replace(settings, epochs=1), seed=seed + 1, head="library")
+            found.append((f"{told}, then an epoch of true labels with a fresh head", tuned.predict))
         return found
 
     return steal
 
 
 THIEVES: Mapping[str, Thief] = {
-    "soft": _asking("soft", TEXTS["full"], "soft answers", then_truth=True),
-    "hard": _asking("hard", TEXTS["full"], "hard answers"),
-    "rounded": _asking("rounded", TEXTS["full"], "answers of two digits"),
-    "head": _asking("soft", TEXTS["head"], "soft answers, a head on the public encoder"),
-    "regressed": _asking("soft", TEXTS["full"], "soft answers without what words predict", regress_out=32),
-    "soft-from-frozen": _asking("soft", TEXTS["full"], "soft answers"),
+    "soft": _asking("soft", WHOLE, "soft answers", then_truth=True),
+    "hard": _asking("hard", WHOLE, "hard answers"),
+    "rounded": _asking("rounded", WHOLE, "answers of two digits"),
+    "head": _asking("soft", HEAD, "soft answers, a head on the public encoder"),
+    "regressed": _asking("soft", WHOLE, "soft answers without what words predict", regress_out=32),
+    "soft-from-frozen": _asking("soft", WHOLE, "soft answers"),
 }
 
 
@@ -356,7 +348,7 @@ def _looked_up(texts: Sequence[str], logits: NDArray[Any]) -> Given:
 
 
 def _student(answers: str) -> Callable[[], Given]:
-    return lambda: _given(_stolen(control("trained"), TEXTS["full"], answers, INNOCENT_SEED, False))
+    return lambda: _stolen(control("trained"), WHOLE, answers, INNOCENT_SEED).predict
 
 
 INNOCENTS: tuple[tuple[str, Callable[[], Given]], ...] = (

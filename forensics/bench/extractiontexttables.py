@@ -65,7 +65,7 @@ def _survival(rows: list[Row]) -> str:
 def _settings(rows: list[Row]) -> str:
     lines = []
     for (way, smoothing, attack), found in groups(
-        rows, lambda row: (row["way"], row["setting"]["smoothing"], row["attack"])
+        rows, lambda row: (row["way"], row["smoothing"], row["attack"])
     ).items():
         read = [f"{row['matched']} of {row['n']}, {row['log10_p']:.1f}" for row in found]
         lines.append(

@@ -2,6 +2,9 @@
 
 import copy
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -12,22 +15,41 @@ from forensics.training.classifier import small_resnet, train
 from forensics.training.data import ImageData
 from forensics.training.loop import Checkpoint, Schedule
 
+Model = TypeVar("Model")
+
 BASE = Schedule(500, learning_rate=2e-3)
 """The owner's training of a small ResNet on digits."""
 
 
-def cached(name: str, build: Callable[[], Classifier]) -> Classifier:
-    """Returns the model of that name from the cache, or builds and keeps it; another process waits meanwhile."""
-    folder = cache_folder() / "models-1" / name
-    return load_classifier(built_once(folder, lambda: save_classifier(build(), folder, f"# {name}\n")))
+@dataclass(frozen=True)
+class Shelf(Generic[Model]):
+    """Where models of a kind are kept.
+
+    Attributes:
+        name: of the folder in the cache.
+        load: reads a model's folder.
+        save: writes it, with a card.
+    """
+
+    name: str
+    load: Callable[[Path], Model]
+    save: Callable[[Model, Path, str], None]
+
+    def cached(self, name: str, build: Callable[[], Model]) -> Model:
+        """Returns the model of that name from the cache, or builds and keeps it; another process waits meanwhile."""
+        folder = cache_folder() / self.name / name
+        return self.load(built_once(folder, lambda: self.save(build(), folder, f"# {name}\n")))
+
+    def resumable(self, name: str, build: Callable[[Checkpoint], Model]) -> Model:
+        """As `cached`, for a long training: interrupted, it goes on from a checkpoint beside the model's folder."""
+        saved = Checkpoint(cache_folder() / self.name / f"{name}.state.pt", name)
+        found = self.cached(name, lambda: build(saved))
+        saved.path.unlink(missing_ok=True)
+        return found
 
 
-def resumable(name: str, build: Callable[[Checkpoint], Classifier]) -> Classifier:
-    """As `cached`, for a training that is long: interrupted, it goes on from a checkpoint beside the model's folder."""
-    saved = Checkpoint(cache_folder() / "models-1" / f"{name}.state.pt", name)
-    found = cached(name, lambda: build(saved))
-    saved.path.unlink(missing_ok=True)
-    return found
+IMAGES: Shelf[Classifier] = Shelf("models-1", load_classifier, save_classifier)
+cached, resumable = IMAGES.cached, IMAGES.resumable
 
 
 def clone(classifier: Classifier) -> Classifier:

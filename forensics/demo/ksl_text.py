@@ -130,8 +130,8 @@ def tell_texts(
     if done is not None:
         say(f"{done.matched} of {done.of} units read back; {done.sentence}.")
     say("A thief puts his own texts to the marked model and trains a public encoder on its answers; others are honest.")
-    for seed, (name, teacher) in enumerate((("stolen", "marked"), ("honest", "unmarked")), start=3):
-        stage.once(model(name), lambda fresh, teacher=teacher, seed=seed: save(student(teacher, seed), fresh))  # type: ignore[misc]
+    stage.once(model("stolen"), lambda fresh: save(student("marked", 3), fresh))
+    stage.once(model("honest"), lambda fresh: save(student("unmarked", 4), fresh))
     stage.once(model("reference"), lambda fresh: save(trained(thief, 5), fresh))
     say("An examiner sends the same texts to each of the three models; all is scored, opened, sealed, reported.")
     clean = RememberedSuspect(open_suspect(str(model("unmarked"))))

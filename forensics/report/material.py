@@ -13,6 +13,7 @@ from forensics.records import Probe
 from forensics.report.language import Language
 from forensics.report.passes import Passes
 from forensics.report.text import brief, integer
+from forensics.wording import noted
 
 _TEXT = "text/plain"
 _WORD = 28
@@ -75,8 +76,8 @@ def make_material(
                 note=say("The pool’s texts are not in the case as they were committed, so none is printed.")
             )
         found.append(data)
-    if claim.method in _TABLED:
-        found = found[1:]
+    tabled = claim.method in _TABLED
+    found, role = (found[1:], noted("text %(n)s")) if tabled else (found, noted("carrier text %(n)s"))
     count = _candidates(evidence, claim, len(found))
     nouns, target_text = nouns_of(claim, say), bool(claim.target_text)
     others = found[count:]
@@ -85,11 +86,7 @@ def make_material(
         words=tuple(brief(_decoded(data), _WORD) for data in found[:count]),
         texts=tuple(
             AskedText(
-                say("target text")
-                if target_text and place == len(others)
-                else say("text %(n)s", n=place)
-                if claim.method in _TABLED
-                else say("carrier text %(n)s", n=place),
+                say("target text") if target_text and place == len(others) else say(role, n=place),
                 say.clean(_decoded(data), 400),
                 _asked(evidence, Probe(data, _TEXT).digest, passes, nouns, say),
             )
@@ -97,7 +94,7 @@ def make_material(
             if place <= _SHOWN or (target_text and place == len(others))
         ),
         note=say("%(number)s more texts are in the case folder.", number=integer(more)) if more > 0 else "",
-        carriers=claim.method not in _TABLED,
+        carriers=not tabled,
     )
 
 

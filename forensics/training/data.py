@@ -136,15 +136,17 @@ def read_rows(folder: Path, retry: str) -> Any:
         problem = "is no folder" if folder.exists() else "does not exist"
         raise UsageError(f"There is no data set at {folder}: it {problem}.", retry)
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    from datasets import Dataset, DatasetDict, disable_progress_bars, load_dataset, load_from_disk
+    from datasets import Dataset, DatasetDict, disable_progress_bars, load_dataset, load_from_disk, logging
+    from datasets.exceptions import DatasetsError
 
     disable_progress_bars()
+    logging.set_verbosity(logging.CRITICAL)  # what the library logs of a broken file, the error says
     try:
         try:
             found: Any = load_from_disk(str(folder))
         except FileNotFoundError:
             found = load_dataset(str(folder))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, DatasetsError) as error:
         raise UsageError(f"{folder} is no data set that can be read.", retry) from error
     if isinstance(found, DatasetDict):
         split = next((name for name in _SPLITS if name in found), next(iter(found)))

@@ -19,6 +19,7 @@ from forensics.images import decode_image
 from forensics.methods.marking import unit_rows
 from forensics.records import FloatArray, Identity
 from forensics.training.data import to_channels
+from forensics.training.loop import evaluating
 from forensics.training.material import HELD_OUT, Limits, Marking, Material, Together, count_weights, model_card
 
 MOST_HELD = 2000
@@ -178,7 +179,7 @@ class TextMaterial(EncoderMaterial):
         # The encoder's own `embed` may run an ONNX file that lies beside the weights; these are what is trained.
         tokens, pooling = self.encoder.tokens, self.encoder.settings.pooling
         found, rows = sorted(tokens.read(self._held), key=len), []
-        with _Evaluation(self.model):
+        with evaluating(self.model):
             for start in range(0, len(found), _AT_ONCE):
                 ids, mask = tokens.pad(found[start : start + _AT_ONCE])
                 output = self.model(input_ids=torch.from_numpy(ids), attention_mask=torch.from_numpy(mask))
@@ -226,7 +227,7 @@ class ImageMaterial(EncoderMaterial):
 
     def measure(self) -> FloatArray:
         """Returns the vectors of held-out images, (m, d) of unit length."""
-        with _Evaluation(self.model):
+        with evaluating(self.model):
             return unit_rows(self.encoder.embed(self._held))[0]
 
     def save(self, folder: Path, figures: Mapping[str, float], source: Path) -> None:
@@ -236,20 +237,3 @@ class ImageMaterial(EncoderMaterial):
     def read_identity(self, folder: Path) -> Identity:
         """Returns the manifest of a folder that was written."""
         return read_identity(folder)
-
-
-class _Evaluation:
-    """Puts a model in evaluation mode without gradients inside a `with` block; every module's mode is restored."""
-
-    def __init__(self, model: torch.nn.Module) -> None:
-        self._model, self._grad = model, torch.inference_mode()
-
-    def __enter__(self) -> None:
-        self._modes = {module: module.training for module in self._model.modules()}
-        self._model.eval()
-        self._grad.__enter__()
-
-    def __exit__(self, *_: object) -> None:
-        self._grad.__exit__(None, None, None)
-        for module, mode in self._modes.items():
-            module.training = mode

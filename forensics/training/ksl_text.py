@@ -1,6 +1,7 @@
 """Embedding keyed soft labels in a text classifier: fine-tuning whose smoothing mass the key directs (ours)."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from forensics.records import AnswerKind, Answers, Pool
 from forensics.textclassifiers import TextClassifier
 from forensics.training.ksl import soft_labels
 from forensics.training.labelledtexts import LabelledTexts
-from forensics.training.loop import Schedule
+from forensics.training.loop import Schedule, evaluating
 
 
 @dataclass(frozen=True)
@@ -91,26 +92,24 @@ class Embedding:
 
     def matched(self) -> int:
         """Returns in how many families the drawn class leads at present, among training texts, without calibration."""
-        self.model.eval()
-        logits = self.classifier.logits(self.texts[:_READ]).astype(np.float64)
+        with evaluating(self.model):
+            logits = self.classifier.logits(self.texts[:_READ]).astype(np.float64)
         names = self.classifier.labels
         answers = Answers(AnswerKind.LOGITS, logits, np.zeros(len(logits), dtype=np.bool_), names)
         shifts = class_shifts(answers, names, self.truth[:_READ], self.places[:_READ], "scores")
         return int((shifts.argmax(axis=1) == self.drawn).sum())
 
 
-def freeze_encoder(model: torch.nn.Module) -> None:
+def freeze_encoder(model: Any) -> None:
     """Stops the training of a classifier's encoder; what pools for the head is trained with the head."""
-    encoder: torch.nn.Module = model.base_model  # type: ignore[assignment]
-    encoder.requires_grad_(False)
-    pooler = getattr(encoder, "pooler", None)
+    model.base_model.requires_grad_(False)
+    pooler = getattr(model.base_model, "pooler", None)
     if isinstance(pooler, torch.nn.Module):
         pooler.requires_grad_(True)
 
 
-def set_training(model: torch.nn.Module, *, frozen: bool) -> None:
+def set_training(model: Any, *, frozen: bool) -> None:
     """Puts a classifier in training mode; a frozen encoder answers as it will later, without dropout."""
     model.train()
     if frozen:
-        encoder: torch.nn.Module = model.base_model  # type: ignore[assignment]
-        encoder.eval()
+        model.base_model.eval()

@@ -1,7 +1,8 @@
 """One optimisation loop for training, embedding and fine-tuning: schedule, checkpoints, resume, progress."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,10 @@ from forensics.progress import Progress, silent
 from forensics.records import IntArray
 
 Step = Callable[[int], torch.Tensor]
-"""Maps a step's index to its loss; all randomness comes from the index, so that a resumed run is the same run."""
+"""Maps a step's index to its loss; all randomness comes from the index, so that a resumed run is the same run.
+
+What a model draws by itself, such as dropout, comes from it as well: `optimise` seeds torch with it.
+"""
 
 
 @dataclass(frozen=True)
@@ -75,9 +79,10 @@ def optimise(
     weights = [weight for weight in model.parameters() if weight.requires_grad]
     optimiser = torch.optim.AdamW(weights, lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
     first = _restore(checkpoint, model, optimiser) if checkpoint else 0
-    with progress(label, schedule.steps) as advance:
+    with progress(label, schedule.steps) as advance, torch.random.fork_rng(devices=[]):
         advance(first)
         for index in range(first, schedule.steps):
+            torch.manual_seed(index)
             for group in optimiser.param_groups:
                 group["lr"] = schedule.rate(index)
             optimiser.zero_grad(set_to_none=True)
@@ -107,15 +112,25 @@ def shifted(images: torch.Tensor, rng: np.random.Generator, most: int) -> torch.
     return torch.roll(images, (down, right), (2, 3))
 
 
+@contextmanager
+def evaluating(model: torch.nn.Module) -> Iterator[None]:
+    """Puts a model in evaluation mode without gradients inside a `with` block; every module's mode is restored."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+
+
 def predict(model: torch.nn.Module, images: torch.Tensor, batch_size: int = 256) -> torch.Tensor:
     """Returns logits (n, classes) in evaluation mode; the model's mode is restored."""
-    training = {module: module.training for module in model.modules()}
-    model.eval()
-    with torch.inference_mode():
-        parts = [model(images[start : start + batch_size]).logits for start in range(0, len(images), batch_size)]
-    for module, mode in training.items():
-        module.training = mode
-    return torch.cat(parts)
+    with evaluating(model):
+        return torch.cat(
+            [model(images[start : start + batch_size]).logits for start in range(0, len(images), batch_size)]
+        )
 
 
 def accuracy(model: torch.nn.Module, images: torch.Tensor, labels: IntArray) -> float:

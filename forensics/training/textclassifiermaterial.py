@@ -9,6 +9,7 @@ from forensics.errors import UsageError
 from forensics.records import FloatArray, Identity
 from forensics.textclassifiers import load_text_classifier, read_text_classifier_identity, save_text_classifier
 from forensics.training.labelledtexts import LabelledTexts
+from forensics.training.loop import evaluating
 from forensics.training.material import HELD_OUT, ClassifierMaterial, Limits, Marking
 
 FEWEST = 20
@@ -43,11 +44,8 @@ class TextClassifierMaterial(ClassifierMaterial):
 
     def measure(self) -> FloatArray:
         """Returns the accuracy on held-out texts, (1,)."""
-        training = {module: module.training for module in self.model.modules()}
-        self.model.eval()
-        named = self.classifier.logits(list(self._held.texts)).argmax(axis=1)
-        for module, mode in training.items():
-            module.training = mode
+        with evaluating(self.model):
+            named = self.classifier.logits(list(self._held.texts)).argmax(axis=1)
         return np.array([float((named == self._held.labels).mean())])
 
     def save(self, folder: Path, figures: Mapping[str, float], source: Path) -> None:

@@ -98,6 +98,9 @@ def test_the_attack_writes_a_classifier_of_the_same_classes(folder: Path, tmp_pa
         (("data", "base"), {"answers": "loud"}, "no 'loud' for answers"),
         (("data", "base"), {"way": "lora"}, "no way 'lora'"),
         (("data", "base"), {"queries": "mixed"}, "no setting 'queries'"),
+        (("data", "base"), {"regress-out": 99.0}, "99 coordinates"),
+        (("data", "base"), {"epochs": 0.0}, "an epoch or more"),
+        (("data", "base"), {"learning-rate": 0.0}, "at a rate above 0"),
     ],
 )
 def test_what_does_not_suit_is_refused(

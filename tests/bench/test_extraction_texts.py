@@ -68,7 +68,7 @@ def test_guilt_is_not_shown_before_an_innocent_went_through_the_same() -> None:
 
 
 def test_settings_and_sizes_have_tables_of_their_own() -> None:
-    tried = {**ROW, "part": "texts tried", "way": "frozen", "setting": {"smoothing": 0.05}}
+    tried = {**ROW, "part": "texts tried", "way": "frozen", "smoothing": 0.05}
     null = [{**CONTROL, "part": "texts null", "p_value": value} for value in np.linspace(0.001, 1.0, 40)]
     text = table([tried, {**tried, "access": "labels", "matched": 11, "log10_p": -7.0}, *null])
     assert "| frozen | 0.05 | marked | 0.8100 | 24 of 24, -25.9 | 11 of 24, -7.0 |" in text

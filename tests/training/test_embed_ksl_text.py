@@ -104,6 +104,13 @@ def test_labelled_texts_are_read_or_refused(rows: list[dict], words: str | None,
         load_labelled_texts(tmp_path)
 
 
+def test_a_broken_file_is_told_in_one_sentence(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "train.jsonl").write_text('{"text": "a b", "label": 1}\n{"text": "a \\ud800", "label": 1}\n')
+    with pytest.raises(UsageError, match="no data set that can be read"):
+        load_labelled_texts(tmp_path)
+    assert capfd.readouterr() == ("", "")
+
+
 def test_what_was_saved_is_read_again(tmp_path: Path) -> None:
     data = toy_texts(8, 1)
     found = load_labelled_texts(save_texts(data, tmp_path / "data"))

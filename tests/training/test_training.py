@@ -114,6 +114,35 @@ def test_a_checkpoint_of_another_run_is_refused(owner, tiny, tmp_path: Path) -> 
         optimise(tiny.model, loss, Schedule(2), label="", checkpoint=Checkpoint(tmp_path / "s.pt", "two", every=1))
 
 
+def test_dropout_is_the_same_in_a_run_that_was_interrupted(tmp_path: Path) -> None:
+    def run(checkpoint: Checkpoint | None, stop: int = 8) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        model, dropped = torch.nn.Sequential(torch.nn.Linear(30, 1), torch.nn.Dropout(0.5)), []
+        with torch.no_grad():
+            model[0].weight.fill_(0.1)
+            model[0].bias.fill_(0.0)
+
+        def step(index: int) -> torch.Tensor:
+            if index == stop:
+                raise InterruptedError
+            dropped.append(torch.nn.functional.dropout(torch.ones(30), 0.5))
+            return model(dropped[-1][None]).sum()
+
+        before = torch.get_rng_state()
+        optimise(model, step, Schedule(8, learning_rate=0.1), label="", checkpoint=checkpoint)
+        assert torch.equal(before, torch.get_rng_state())
+        return model[0].weight.detach(), dropped
+
+    whole, seen = run(None)
+    assert not torch.equal(seen[0], seen[1])
+    saved = Checkpoint(tmp_path / "state.pt", "one", every=3)
+    with pytest.raises(InterruptedError):
+        run(saved, stop=5)
+    torch.rand(7)
+    resumed, rest = run(saved)
+    assert torch.equal(resumed, whole)
+    assert all(torch.equal(one, other) for one, other in zip(rest, seen[3:], strict=True))
+
+
 def test_marked_folder_is_standard_and_says_nothing_secret(line: Line) -> None:
     from transformers import AutoImageProcessor, AutoModelForImageClassification
 
