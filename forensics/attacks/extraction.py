@@ -18,6 +18,7 @@ from forensics.attacks.queries import QUERIES, draw_queries
 from forensics.attacks.students import STUDENTS, Average, fresh_model
 from forensics.checkpoints import Classifier
 from forensics.errors import UsageError
+from forensics.imagefiles import channels_last
 from forensics.progress import Progress, silent
 from forensics.records import FloatArray, Identity
 from forensics.training.data import to_channels
@@ -230,7 +231,8 @@ def _train(
     model = student.model
     optimiser = torch.optim.AdamW(model.parameters(), lr=theft.learning_rate, fused=True)
     falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, theft.steps)
-    with progress("Extracting", theft.steps) as advance, torch.random.fork_rng(devices=[]):
+    steps = progress("Extracting", theft.steps)
+    with steps as advance, torch.random.fork_rng(devices=[]), channels_last(model):
         torch.manual_seed(theft.seed)
         for _ in range(theft.steps):
             pixels, wanted = next(batches)

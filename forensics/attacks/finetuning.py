@@ -5,6 +5,7 @@ import torch
 
 from forensics.checkpoints import Classifier
 from forensics.errors import UsageError
+from forensics.imagefiles import channels_last
 from forensics.progress import Progress, silent
 from forensics.training.data import ImageData
 
@@ -37,7 +38,7 @@ def finetune(
     inputs, targets = data.pixels(classifier), torch.as_tensor(data.labels)
     optimiser = torch.optim.AdamW(model.parameters(), lr=learning_rate)
     model.train()
-    with progress("Fine-tuning", epochs) as advance:
+    with progress("Fine-tuning", epochs) as advance, channels_last(model):
         for _ in range(epochs):
             order = torch.as_tensor(rng.permutation(len(inputs)))
             for rows in order.split(BATCH):

@@ -127,9 +127,9 @@ def tuned_cell(key: int, quick: bool) -> list[Row]:
 
 def full_cell(key: int) -> list[Row]:
     """Marks a model of full width, and trains one without a mark; both are examined, and what thieves make of them."""
-    made, rows = key_of(key, IMAGES), []
-    teacher = marked_by(made, recipe(steps=FULL_STEPS), quick=False, widths=FULL_WIDTHS)
-    plain = unmarked(f"full-{key}", parts().owner, key, quick=False, widths=FULL_WIDTHS, steps=FULL_STEPS)
+    made, rows, chosen = key_of(key, IMAGES), [], recipe(steps=FULL_STEPS)
+    teacher = marked_by(made, chosen, quick=False, widths=FULL_WIDTHS)
+    plain = unmarked(f"full-{key}", parts().owner, key, False, chosen, widths=FULL_WIDTHS)
     for suspect, model, seed in ((FULL, teacher, SEED + key), (f"control{FULL[6:]}", plain, INNOCENT_SEED)):
         for attack, stolen in [("none", model), *steal("soft", model, seed, quick=False)]:
             innocent = model is plain

@@ -35,7 +35,11 @@ FULL_STEPS = 1200
 OWNER, RESERVED, QUICK_IMAGES, QUICK_STEPS = 40_000, 10_000, 2_000, 60
 """Images of the owner, and how many of these no model is trained on."""
 
-CLEAN_SEEDS, CLEAN_STEPS, BINS, ROWS = (900, 901, 902, 903), 1200, 15, 256
+CLEAN_SEEDS, BINS, ROWS = (900, 901, 902, 903), 15, 256
+
+BEGINNING = Recipe(Schedule(steps=1200), smoothing=0.2, sharpness=1.5, taught=0.0)
+"""With which the search of a recipe began; the unmarked models that claims name are trained so."""
+
 TEACHER_SEED = 950
 """Of the unmarked model whose answers a marked one is taught by, where the recipe says so."""
 
@@ -60,14 +64,15 @@ def _order() -> IntArray:
     return np.random.default_rng(2026).permutation(60_000)
 
 
-def recipe(quick: bool = False, steps: int | None = None, **changes: Any) -> Recipe:
-    """Returns the method's default recipe with changes, some of them to its schedule; a quick one has few steps."""
+def recipe(quick: bool = False, start: Recipe = DEFAULT, **changes: Any) -> Recipe:
+    """Returns the method's default recipe, or another, with changes, some of them to its schedule.
+
+    Args:
+        quick: few steps, whatever the recipe says.
+    """
     names = {field.name for field in dataclasses.fields(Schedule)}
-    paced = {name: changes.pop(name) for name in names & changes.keys()}
-    chosen = QUICK_STEPS if quick else steps or DEFAULT.schedule.steps
-    return dataclasses.replace(
-        DEFAULT, **changes, schedule=dataclasses.replace(DEFAULT.schedule, **paced, steps=chosen)
-    )
+    paced = {name: changes.pop(name) for name in names & changes.keys()} | ({"steps": QUICK_STEPS} if quick else {})
+    return dataclasses.replace(start, **changes, schedule=dataclasses.replace(start.schedule, **paced))
 
 
 def unmarked(
@@ -75,19 +80,20 @@ def unmarked(
     data: ImageData,
     seed: int,
     quick: bool,
+    chosen: Recipe | None = None,
     *,
     smoothing: float = 0.0,
     start: Classifier | None = None,
     widths: tuple[int, ...] = WIDTHS,
-    **changes: Any,
 ) -> Classifier:
     """Returns a model trained as long as a marked one, on the same batches, with ordinary labels; kept in the cache.
 
     Args:
+        chosen: the recipe whose schedule, batches and rolling of images it has, else the default one.
         smoothing: of the labels, spread evenly over all classes.
         start: a model to train on with, else one from first weights.
-        changes: of the recipe: its steps and rate, by how much images are rolled (`shift`).
     """
+    paced = chosen or recipe(quick)
 
     def build(checkpoint: Checkpoint) -> Classifier:
         classifier = clone(start) if start else small_resnet(data, seed, widths=widths)
@@ -95,25 +101,24 @@ def unmarked(
 
         def step(index: int) -> torch.Tensor:
             rng = np.random.default_rng([seed, index])
-            rows = rng.integers(0, len(images), chosen.batch_size)
-            pixels = rolled(classifier, data.images, rows, chosen.shift, rng)[0] if chosen.shift else images[rows]
+            rows = rng.integers(0, len(images), paced.batch_size)
+            pixels = rolled(classifier, data.images, rows, paced.shift, rng)[0] if paced.shift else images[rows]
             classifier.model.train()
             return cross_entropy(classifier.model(pixels).logits, labels[rows], label_smoothing=smoothing)
 
-        optimise(classifier.model, step, chosen.schedule, label="Training", checkpoint=checkpoint)
+        optimise(classifier.model, step, paced.schedule, label="Training", checkpoint=checkpoint)
         classifier.model.eval()
         return classifier
 
-    chosen = recipe(quick, **changes)
     begun = start.identity.digest if start else "first weights"
     facts = (
         _digest(data),
         seed,
-        chosen.schedule,
-        chosen.batch_size,
+        paced.schedule,
+        paced.batch_size,
         smoothing,
         begun,
-        *([chosen.shift] if chosen.shift else []),
+        *([paced.shift] if paced.shift else []),
     )
     return kept(name, facts, build, quick)
 
@@ -122,7 +127,7 @@ def unmarked(
 def clean(quick: bool = False) -> tuple[Classifier, ...]:
     """Returns the owner's unmarked models, which every claim names: four, of seeds of their own; two where quick."""
     seeds = CLEAN_SEEDS[: 2 if quick else None]
-    return tuple(unmarked(f"clean-{seed}", parts(quick).owner, seed, quick, steps=CLEAN_STEPS) for seed in seeds)
+    return tuple(unmarked(f"clean-{seed}", parts(quick).owner, seed, quick, recipe(quick, BEGINNING)) for seed in seeds)
 
 
 def control(number: int, quick: bool = False) -> Classifier:
@@ -171,16 +176,11 @@ def embed(
     classifier = start or small_resnet(owner, made.number, widths=widths)
     embedding = Embedding(classifier, owner, made.secrets, made.pool, made.claim.parameters, chosen, seed=made.number)
     if chosen.taught:
-        embedding.learn_from(unmarked("teacher", owner, TEACHER_SEED, quick, widths=widths, **paced(chosen)))
+        plain = dataclasses.replace(BEGINNING, schedule=chosen.schedule)
+        embedding.learn_from(start or unmarked("teacher", owner, TEACHER_SEED, quick, plain, widths=widths))
     optimise(classifier.model, embedding.step, chosen.schedule, label="Embedding", checkpoint=checkpoint)
     classifier.model.eval()
     return classifier
-
-
-def paced(chosen: Recipe) -> dict[str, Any]:
-    """Returns the changes by which an unmarked model is trained as long, and at the same rate, as by a recipe."""
-    schedule = chosen.schedule
-    return {"steps": schedule.steps, "learning_rate": schedule.learning_rate, "weight_decay": schedule.weight_decay}
 
 
 def marked(made: BenchKey, quick: bool = False) -> Classifier:

@@ -6,6 +6,7 @@ import torch
 
 from forensics.attacks.extraction import Theft, extract
 from forensics.bench.extractionmodels import (
+    BEGINNING,
     key_of,
     marked_by,
     parts,
@@ -65,7 +66,7 @@ def cells(quick: bool) -> list[Cell]:
 def setting_cell(key: int, setting: dict[str, float], quick: bool) -> list[Row]:
     """Embeds a development key with one setting; a thief learns the classes that the model names."""
     made = key_of(key, QUICK_IMAGES if quick else IMAGES, quick=quick)
-    teacher = marked_by(made, recipe(quick, **_changes(setting)), quick)
+    teacher = marked_by(made, recipe(quick, BEGINNING, **_changes(setting)), quick)
     if "temperature" in setting:
         sharpen(teacher, setting["temperature"])
     rows = _rows(made, "none", teacher, setting, quick)
@@ -79,7 +80,10 @@ def setting_cell(key: int, setting: dict[str, float], quick: bool) -> list[Row]:
 def even_cell(setting: dict[str, float], quick: bool) -> list[Row]:
     """Trains an unmarked model as long, with labels smoothed evenly: what smoothing alone costs."""
     name = f"even-{setting['smoothing']:g}-{setting['steps']:g}"
-    classifier = unmarked(name, parts(quick).owner, 0, quick, **_changes(setting))
+    changes = _changes(setting)
+    smoothing = changes.pop("smoothing")
+    chosen = recipe(quick, BEGINNING, **changes)
+    classifier = unmarked(name, parts(quick).owner, 0, quick, chosen, smoothing=smoothing)
     said = {"even smoothing" if each == "smoothing" else each: value for each, value in setting.items()}
     facts = {"suspect": "unmarked", "attack": "none", "setting": said}
     return [{"part": "settings", "key": 0, **facts, **quality(classifier, quick), "quick": quick}]

@@ -1,15 +1,14 @@
 """Keyed soft labels in text classifiers, in the extraction bench: MiniLM on WordNet's supersenses, trained and frozen.
 
-The owner's classifiers begin from the public MiniLM with a fresh head. A marked model is one of them trained on with a
-key's soft labels, with its whole encoder or with what follows it alone; the control is trained on as long with ordinary
-labels. Thieves begin from the public MiniLM as well, with texts, code and seeds of their own.
+The owner's classifiers begin from the public MiniLM with a fresh head and are trained with their whole encoder, or with
+what follows it alone. A marked model is one of them trained on in the same way with a key's soft labels; the control is
+trained on as long with ordinary labels. Thieves begin from the public MiniLM too, with texts, code and seeds of theirs.
 """
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache, partial
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -33,9 +32,10 @@ from forensics.checkpoints import library, quiet
 from forensics.records import AnswerKind, Answers
 from forensics.suspects.media import numbers
 from forensics.textclassifiers import TextClassifier, load_text_classifier, save_text_classifier
-from forensics.training.ksl_text import DEFAULT, FROZEN, Embedding, Recipe, freeze_encoder, set_training
+from forensics.training.ksl_text import DEFAULT, FROZEN, Embedding, Recipe
 from forensics.training.labelledtexts import LabelledTexts
 from forensics.training.loop import Checkpoint, Schedule, optimise
+from forensics.training.textbatches import TextBatches
 
 OWNER, RESERVED, THIEF, TESTED = 8_000, 6_000, 8_000, 2_000
 """Texts of the owner to train on, those for pools, the thief's, and those to test on."""
@@ -46,13 +46,14 @@ CLEAN_SEEDS = (900, 901)
 SEED, INNOCENT_SEED = 1_000, 1_100
 """Seeds of the thieves of marked models, to which the key's number is added, and of those of the control."""
 
-RECIPES: Mapping[str, Recipe] = {"trained": DEFAULT, "frozen": FROZEN}
-"""How a model is marked: with its encoder, or with what follows it alone."""
+RECIPES: Mapping[str, Recipe] = {"frozen": FROZEN, "trained": DEFAULT}
+"""How the owner trains and marks: what follows the encoder alone, or the encoder as well."""
 
-TRIED, TRIED_ON = (0.05, 0.1, 0.2), 0
+TRIED: Mapping[str, tuple[float, ...]] = {"frozen": (0.05, 0.1, 0.2, 0.3, 0.4), "trained": (0.1, 0.2, 0.3)}
+TRIED_ON = 0
 """Smoothings tried in either way, and the development key."""
 
-WHOLE, HEAD = replace(TEXTS["full"], epochs=2), TEXTS["head"]
+WHOLE, HEAD = replace(TEXTS["full"], epochs=2), replace(TEXTS["head"], learning_rate=2e-3)
 """How thieves train: all weights, or the head alone."""
 
 TEXT_MODELS: Shelf[TextClassifier] = Shelf("texts-1", load_text_classifier, save_text_classifier)
@@ -77,10 +78,6 @@ class Ground:
     test: LabelledTexts
 
 
-Thief = Callable[[TextClassifier, int], list[tuple[str, Given]]]
-"""Steals from a model with a seed; returns what was done and what came of it."""
-
-
 @cache
 def ground(quick: bool = False) -> Ground:
     """Returns the parts of WordNet's glosses."""
@@ -93,17 +90,17 @@ def ground(quick: bool = False) -> Ground:
 
 def cells(keys: Sequence[int], quick: bool) -> list[Cell]:
     """Returns the cells of this part."""
-    thieves = () if quick else tuple(THIEVES)
     found: list[Cell] = []
-    if not quick:
-        for way, smoothing in product(("frozen", "trained"), TRIED):
+    for way in ("frozen",) if quick else RECIPES:
+        tried = () if quick else TRIED[way]
+        thieves = [] if quick else [name for name, theft in THIEVES.items() if theft.way == way]
+        for smoothing in tried:
             name = f"text-tried-{way}-{smoothing:g}-{TRIED_ON}".replace(".", "_")
             found.append(Cell(name, tried_cell, {"way": way, "smoothing": smoothing}))
-    for way in ("frozen",) if quick else RECIPES:
         found += [Cell(f"text-{way}-{key}", key_cell, {"key": key, "way": way, "quick": quick}) for key in keys]
-    for thief in thieves:
-        found += [Cell(f"text-theft-{key}-{thief}", theft_cell, {"key": key, "thief": thief}) for key in keys]
-        found.append(Cell(f"text-innocent-{thief}", innocent_cell, {"keys": list(keys), "thief": thief}))
+        for thief in thieves:
+            found += [Cell(f"text-theft-{key}-{thief}", theft_cell, {"key": key, "thief": thief}) for key in keys]
+            found.append(Cell(f"text-innocent-{thief}", innocent_cell, {"keys": list(keys), "thief": thief}))
     if not quick:
         found += [Cell(f"text-null-{index}", null_cell, {"innocent": index}) for index in range(len(INNOCENTS))]
     return found
@@ -111,42 +108,43 @@ def cells(keys: Sequence[int], quick: bool) -> list[Cell]:
 
 def key_cell(key: int, way: str, quick: bool) -> list[Row]:
     """Marks the owner's model with a key in one way, beside the control that was trained on as long."""
-    made = key_of(key, quick)
+    made = key_of(key, way, quick)
     rows = []
     for suspect, model in (("marked", marked(made, way, quick)), ("control", control(way, quick))):
-        named, innocent = f"{suspect}, {way}", suspect == "control"
-        rows += reading_rows(made, named, "none", model.logits, innocent=innocent, quick=quick)
+        innocent = suspect == "control"
+        rows += reading_rows(made, way, suspect, "none", model.logits, innocent=innocent, quick=quick)
     return rows
 
 
 def theft_cell(key: int, thief: str) -> list[Row]:
     """Steals the marked model of a key."""
-    made, way = key_of(key), _stolen_way(thief)
+    theft = THIEVES[thief]
+    made = key_of(key, theft.way)
     rows = []
-    for attack, stolen in THIEVES[thief](marked(made, way), SEED + key):
-        rows += reading_rows(made, f"marked, {way}", attack, stolen, innocent=False)
+    for attack, stolen in theft.run(marked(made, theft.way), SEED + key):
+        rows += reading_rows(made, theft.way, "marked", attack, stolen, innocent=False)
     return rows
 
 
 def innocent_cell(keys: Sequence[int], thief: str) -> list[Row]:
     """Steals the control in the same way; the claim of every key is examined."""
-    way, rows = _stolen_way(thief), []
-    for attack, stolen in THIEVES[thief](control(way), INNOCENT_SEED):
+    theft, rows = THIEVES[thief], []
+    for attack, stolen in theft.run(control(theft.way), INNOCENT_SEED):
         for key in keys:
-            rows += reading_rows(key_of(key), f"control, {way}", attack, stolen, innocent=True)
+            rows += reading_rows(key_of(key, theft.way), theft.way, "control", attack, stolen, innocent=True)
     return rows
 
 
 def tried_cell(way: str, smoothing: float) -> list[Row]:
     """Marks a model with one setting and the development key; a thief learns the classes that it names."""
-    made = key_of(TRIED_ON)
+    made = key_of(TRIED_ON, way)
     model = marked(made, way, recipe=replace(RECIPES[way], smoothing=smoothing))
     facts = {"part": "texts tried", "way": way, "smoothing": smoothing}
     stolen = _stolen(model, HEAD if way == "frozen" else WHOLE, "hard", SEED)
     return [
         row
         for attack, given in (("none", model.logits), ("hard answers", stolen.predict))
-        for row in reading_rows(made, "marked", attack, given, innocent=False, facts=facts)
+        for row in reading_rows(made, way, "marked", attack, given, innocent=False, facts=facts)
     ]
 
 
@@ -154,11 +152,11 @@ def null_cell(innocent: int) -> list[Row]:
     """Examines fresh keys of all pools on one innocent model."""
     name, build = INNOCENTS[innocent]
     texts = ground().reserve.texts
-    known = [_looked_up(texts, each(texts)) for each in (build(), *(model.logits for model in clean()))]
+    known = [_looked_up(texts, each(texts)) for each in (build(), *(model.logits for model in clean("frozen")))]
     rows: list[Row] = []
     for pool in range(POOLS):
         for index in range(innocent, KEYS_A_POOL, len(INNOCENTS)):
-            made = key_of(FIRST_NULL_KEY + pool * KEYS_A_POOL + index, False, pool)
+            made = key_of(FIRST_NULL_KEY + pool * KEYS_A_POOL + index, "frozen", False, pool)
             answers, *before = (_answers(made, each) for each in known)
             row = row_of(made, name, "none", answers, before, innocent=True)
             rows.append({**row, "part": "texts null", "pool": pool, "quick": False})
@@ -166,52 +164,51 @@ def null_cell(innocent: int) -> list[Row]:
 
 
 @lru_cache(maxsize=4)
-def key_of(number: int, quick: bool = False, pool_seed: int | None = None) -> BenchKey:
-    """Returns the key of that number.
+def key_of(number: int, way: str, quick: bool = False, pool_seed: int | None = None) -> BenchKey:
+    """Returns the key of that number for the owner's models of one way.
 
     Args:
         pool_seed: which texts; else the number's own.
     """
-    first, *_ = models = clean(quick)
+    first, *_ = models = clean(way, quick)
     size = QUICK_POOL if quick else POOL
     digests = [each.identity.digest for each in models]
     seed = number if pool_seed is None else FIRST_NULL_KEY + pool_seed
     return ksl_text_key(number, ground(quick).reserve, first.word_vectors, digests, pool_seed=seed, texts=size)
 
 
-@lru_cache(maxsize=2)
-def clean(quick: bool = False) -> tuple[TextClassifier, ...]:
-    """Returns the owner's unmarked classifiers, which every claim names: MiniLM with a fresh head, fine-tuned."""
+@lru_cache(maxsize=4)
+def clean(way: str, quick: bool = False) -> tuple[TextClassifier, ...]:
+    """Returns the owner's unmarked classifiers, which every claim names: MiniLM with a fresh head, trained in a way."""
+    recipe = _recipe(quick, replace(DEFAULT, schedule=BASE) if way == "trained" else FROZEN)
 
     def build(seed: int, checkpoint: Checkpoint) -> TextClassifier:
         classifier = fresh(ground(quick).owner.names, seed)
-        recipe = replace(DEFAULT, schedule=replace(BASE, steps=QUICK_STEPS) if quick else BASE)
         _train_plain(classifier, recipe, seed, quick, checkpoint)
         return classifier
 
-    return tuple(_kept(f"clean-{seed}", (BASE, OWNER), partial(build, seed), quick) for seed in CLEAN_SEEDS)
+    facts = (recipe.schedule, recipe.batch_size, OWNER)
+    return tuple(_kept(f"clean-{way}-{seed}", facts, partial(build, seed), quick) for seed in CLEAN_SEEDS)
 
 
 def control(way: str, quick: bool = False) -> TextClassifier:
     """Returns the owner's first model trained on as long as a marked one, with ordinary labels."""
-    recipe = _recipe(way, quick)
+    recipe, start = _recipe(quick, RECIPES[way]), clean(way, quick)[0]
 
     def build(checkpoint: Checkpoint) -> TextClassifier:
-        classifier = _copy(clean(quick)[0])
-        if recipe.frozen:
-            freeze_encoder(classifier.model)
+        classifier = _copy(start)
         _train_plain(classifier, recipe, 7, quick, checkpoint)
         return classifier
 
-    return _kept(f"control-{way}", (clean(quick)[0].identity.digest, recipe.schedule, recipe.batch_size), build, quick)
+    return _kept(f"control-{way}", (start.identity.digest, recipe.schedule, recipe.batch_size), build, quick)
 
 
 def marked(made: BenchKey, way: str, quick: bool = False, recipe: Recipe | None = None) -> TextClassifier:
     """Returns the owner's first model with a key's mark, by the recipe of a way or another."""
-    chosen = recipe or _recipe(way, quick)
+    chosen = recipe or _recipe(quick, RECIPES[way])
 
     def build(checkpoint: Checkpoint) -> TextClassifier:
-        classifier = _copy(clean(quick)[0])
+        classifier = _copy(clean(way, quick)[0])
         embedding = Embedding(
             classifier, ground(quick).owner, made.secrets, made.pool, made.claim.parameters, chosen, made.number
         )
@@ -243,6 +240,7 @@ def fresh(names: tuple[str, ...], seed: int) -> TextClassifier:
 
 def reading_rows(
     made: BenchKey,
+    way: str,
     suspect: str,
     attack: str,
     given: Given,
@@ -254,11 +252,11 @@ def reading_rows(
     """Examines a model through probabilities and through the top class alone."""
     test = ground(quick).test
     quality = calibration(softmax(given(test.texts).astype(np.float64), axis=1), test.labels)
-    before = [_answers(made, each.logits) for each in clean(quick)]
+    before = [_answers(made, each.logits) for each in clean(way, quick)]
     answers = _answers(made, given)
     return [
         {
-            **row_of(made, suspect, attack, each, before, innocent=innocent),
+            **row_of(made, f"{suspect}, {way}", attack, each, before, innocent=innocent),
             "part": "texts",
             **quality,
             **(facts or {}),
@@ -268,30 +266,22 @@ def reading_rows(
     ]
 
 
-def _recipe(way: str, quick: bool) -> Recipe:
-    recipe = RECIPES[way]
+def _recipe(quick: bool, recipe: Recipe) -> Recipe:
     return replace(recipe, schedule=replace(recipe.schedule, steps=QUICK_STEPS), batch_size=8) if quick else recipe
 
 
 def _train_plain(classifier: TextClassifier, recipe: Recipe, seed: int, quick: bool, checkpoint: Checkpoint) -> None:
     """Trains with ordinary labels, otherwise as a marked model is."""
     data = ground(quick).owner
-    tokens, truth = classifier.tokens.read(list(data.texts)), torch.from_numpy(data.labels)
+    truth = torch.from_numpy(data.labels)
+    batches = TextBatches(classifier, data.texts, frozen=recipe.frozen)
 
     def step(index: int) -> torch.Tensor:
-        rows = np.random.default_rng([seed, index]).integers(0, len(tokens), recipe.batch_size)
-        ids, mask = classifier.tokens.pad([tokens[row] for row in rows])
-        set_training(classifier.model, frozen=recipe.frozen)
-        logits = classifier.model(input_ids=torch.from_numpy(ids), attention_mask=torch.from_numpy(mask)).logits
-        return cross_entropy(logits, truth[torch.from_numpy(rows)])
+        rows = np.random.default_rng([seed, index]).integers(0, len(truth), recipe.batch_size)
+        return cross_entropy(batches.logits(rows), truth[torch.from_numpy(rows)])
 
     optimise(classifier.model, step, recipe.schedule, label="Training", checkpoint=checkpoint)
     classifier.model.eval()
-
-
-def _stolen_way(thief: str) -> str:
-    """Returns how the model was marked from which a thief steals."""
-    return "frozen" if thief == "soft-from-frozen" else "trained"
 
 
 def _copy(classifier: TextClassifier) -> TextClassifier:
@@ -313,7 +303,22 @@ def _stolen(teacher: TextClassifier, settings: Settings, answers: str, seed: int
     return extract_texts(teacher, texts, _public(), settings, answers=answers, regress_out=regress_out, seed=seed)
 
 
-def _asking(answers: str, settings: Settings, told: str, *, regress_out: int = 0, then_truth: bool = False) -> Thief:
+@dataclass(frozen=True, eq=False)
+class Theft:
+    """How a thief goes about it.
+
+    Attributes:
+        way: how the model was marked that he asks.
+        run: steals from a model with a seed; returns what was done and what came of it.
+    """
+
+    way: str
+    run: Callable[[TextClassifier, int], list[tuple[str, Given]]]
+
+
+def _theft(
+    way: str, answers: str, settings: Settings, told: str, *, regress_out: int = 0, then_truth: bool = False
+) -> Theft:
     def steal(teacher: TextClassifier, seed: int) -> list[tuple[str, Given]]:
         taught = _stolen(teacher, settings, answers, seed, regress_out)
         found: list[tuple[str, Given]] = [(told, taught.predict)]
@@ -323,16 +328,21 @@ def _asking(answers: str, settings: Settings, told: str, *, regress_out: int = 0
             found.append((f"{told}, then an epoch of true labels with a fresh head", tuned.predict))
         return found
 
-    return steal
+    return Theft(way, steal)
 
 
-THIEVES: Mapping[str, Thief] = {
-    "soft": _asking("soft", WHOLE, "soft answers", then_truth=True),
-    "hard": _asking("hard", WHOLE, "hard answers"),
-    "rounded": _asking("rounded", WHOLE, "answers of two digits"),
-    "head": _asking("soft", HEAD, "soft answers, a head on the public encoder"),
-    "regressed": _asking("soft", WHOLE, "soft answers without what words predict", regress_out=32),
-    "soft-from-frozen": _asking("soft", WHOLE, "soft answers"),
+_ON, _GUESSED = "a head on the public encoder", "without what words predict"
+
+THIEVES: Mapping[str, Theft] = {
+    "head-soft": _theft("frozen", "soft", HEAD, f"soft answers, {_ON}"),
+    "head-hard": _theft("frozen", "hard", HEAD, f"hard answers, {_ON}"),
+    "head-rounded": _theft("frozen", "rounded", HEAD, f"answers of two digits, {_ON}"),
+    "head-regressed": _theft("frozen", "soft", HEAD, f"soft answers {_GUESSED}, {_ON}", regress_out=32),
+    "whole-soft": _theft("frozen", "soft", WHOLE, "soft answers"),
+    "whole-hard": _theft("frozen", "hard", WHOLE, "hard answers"),
+    "soft": _theft("trained", "soft", WHOLE, "soft answers", then_truth=True),
+    "hard": _theft("trained", "hard", WHOLE, "hard answers"),
+    "regressed": _theft("trained", "soft", WHOLE, f"soft answers {_GUESSED}", regress_out=32),
 }
 
 
@@ -347,13 +357,19 @@ def _looked_up(texts: Sequence[str], logits: NDArray[Any]) -> Given:
     return lambda asked: logits[[rows[text] for text in asked]]
 
 
+def _truthful() -> Migrated:
+    """The thief's own model, which asked nobody."""
+    own = ground().thief
+    return migrate(_public(), Task(list(own.texts), own.labels, own.names), HEAD, seed=INNOCENT_SEED, head="library")
+
+
 def _student(answers: str) -> Callable[[], Given]:
-    return lambda: _stolen(control("trained"), WHOLE, answers, INNOCENT_SEED).predict
+    return lambda: _stolen(control("frozen"), HEAD, answers, INNOCENT_SEED).predict
 
 
 INNOCENTS: tuple[tuple[str, Callable[[], Given]], ...] = (
-    ("control, trained", lambda: control("trained").logits),
     ("control, frozen", lambda: control("frozen").logits),
+    ("the thief's true labels", lambda: _truthful().predict),
     ("control, soft answers", _student("soft")),
     ("control, hard answers", _student("hard")),
 )

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from forensics.bench.extractionmodels import (
+    BEGINNING,
     QUICK_STEPS,
     answers_of,
     clean,
@@ -81,8 +82,8 @@ def key_cell(key: int, training: str, quick: bool) -> list[Row]:
 
 def innocent_cell(keys: Sequence[int]) -> list[Row]:
     """Steals the model that was trained on without triggers; the claim of every key is examined."""
-    owner, steps = parts().owner, DEFAULT.schedule.steps
-    model = unmarked("t2s-control", owner, 8, quick=False, start=clean()[0], steps=steps)
+    paced = replace(BEGINNING, schedule=DEFAULT.schedule)
+    model = unmarked("t2s-control", parts().owner, 8, False, paced, start=clean()[0])
     rows: list[Row] = []
     for attack, suspect in _thefts(model, THIEVES, INNOCENT_SEED, quick=False):
         told = {"part": "t2s", "training": "no triggers", **quality(suspect)}

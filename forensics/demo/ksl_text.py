@@ -21,8 +21,8 @@ from forensics.training.labelledtexts import LabelledTexts
 
 SUSPECTS = {
     "marked": "the owner's marked model itself",
-    "stolen": "a public encoder that a thief trained on the marked model's answers to texts of his own",
-    "honest": "the same encoder, trained in the same way on the unmarked model's answers to the same texts",
+    "stolen": "a classifier on a public encoder that a thief trained on the marked model's answers to his own texts",
+    "honest": "the same, trained in the same way on the unmarked model's answers to the same texts",
 }
 REFERENCES = {
     "honest": "trained by this demonstration on the unmarked model's answers to the thief's texts",
@@ -32,11 +32,11 @@ REFERENCES = {
 OWNER, THIEF, POOL = 3000, 3000, 1000
 """Texts that are trained on by either, and texts that are asked."""
 
-STEPS, DROP = 300, 0.04
+STEPS, DROP = 1600, 0.04
 """Of the embedding, and the largest accepted loss of accuracy as a share."""
 
-SETTINGS = replace(TEXTS["full"], epochs=3, learning_rate=1e-4, head_rate=1e-3)
-"""How everybody else trains: the library's head begins with a fresh pooler, which learns at the encoder's rate."""
+SETTINGS = replace(TEXTS["head"], epochs=8, learning_rate=2e-3)
+"""How everybody else trains: the public encoder stays as it is, and the library's head learns behind it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +105,7 @@ def tell_texts(
     def save(done: Migrated, fresh: Path) -> None:
         done.save(fresh, f"# {fresh.name}\n\nMade by `forensics demo`.\n")
 
-    say("The owner trains a classifier, which begins from a public text encoder.")
+    say("The owner trains a classifier on a public text encoder, which stays as it is.")
     stage.once(model("unmarked"), lambda fresh: save(trained(owner, 1), fresh))
     say(f"The owner makes a key of {families} families; a local demonstration authority timestamps the claim.")
     if not stage.key.exists():
@@ -126,10 +126,10 @@ def tell_texts(
             references={CLEAN: model("unmarked")},
         )
     say("The owner trains the classifier on, with soft labels that the key directs.")
-    done = stage.mark(owner, steps=steps, max_accuracy_drop=drop)
+    done = stage.mark(owner, steps=steps, max_accuracy_drop=drop, frozen=True)
     if done is not None:
         say(f"{done.matched} of {done.of} units read back; {done.sentence}.")
-    say("A thief puts his own texts to the marked model and trains a public encoder on its answers; others are honest.")
+    say("A thief puts his own texts to the marked model and trains a classifier on its answers; others are honest.")
     stage.once(model("stolen"), lambda fresh: save(student("marked", 3), fresh))
     stage.once(model("honest"), lambda fresh: save(student("unmarked", 4), fresh))
     stage.once(model("reference"), lambda fresh: save(trained(thief, 5), fresh))

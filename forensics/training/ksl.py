@@ -32,14 +32,14 @@ class Recipe:
     """
 
     schedule: Schedule
-    smoothing: float = 0.2
-    sharpness: float = 1.5
+    smoothing: float = 0.3
+    sharpness: float = 2.0
     batch_size: int = 128
     shift: int = 0
-    taught: float = 0.0
+    taught: float = 0.7
 
 
-DEFAULT = Recipe(Schedule(steps=1200))
+DEFAULT = Recipe(Schedule(steps=3600, learning_rate=3e-3, weight_decay=0.05))
 
 FROM_SCRATCH = True
 """The mark may be trained together with the task, from first weights."""

@@ -1,7 +1,6 @@
 """Embedding keyed soft labels in a text classifier: fine-tuning whose smoothing mass the key directs (ours)."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +16,7 @@ from forensics.textclassifiers import TextClassifier
 from forensics.training.ksl import soft_labels
 from forensics.training.labelledtexts import LabelledTexts
 from forensics.training.loop import Schedule, evaluating
+from forensics.training.textbatches import TextBatches
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,10 @@ class Recipe:
 
 DEFAULT = Recipe(Schedule(steps=400, learning_rate=1e-4, constant=0.2, weight_decay=0.01, warm_up=40))
 
-FROZEN = Recipe(Schedule(steps=800, learning_rate=2e-3, constant=0.2, weight_decay=0.01), batch_size=64, frozen=True)
-"""Where the encoder is frozen: the few weights behind it must learn fast."""
+FROZEN = Recipe(
+    Schedule(steps=1600, learning_rate=2e-3, constant=0.2, weight_decay=0.01), smoothing=0.3, batch_size=64, frozen=True
+)
+"""Where the encoder is frozen: the few weights behind it must learn fast, and cost little a step."""
 
 _READ = 1000
 """Training texts through which the mark is read back."""
@@ -67,12 +69,10 @@ class Embedding:
         probe_key, score_key = secrets
         self.classifier, self.model, self.recipe, self.seed = classifier, classifier.model, recipe, seed
         self.texts, self.truth, self.classes = list(data.texts), data.labels, int(parameters["classes"])
-        self.tokens = classifier.tokens.read(self.texts)
         self.drawn = derive_classes(score_key, parameters)
         seen = see_texts([" ".join(text.split()) for text in data.texts], read_table(pool.items[0].data))
         self.places = along(seen, data.labels, METHOD.directions(probe_key, pool, parameters))
-        if recipe.frozen:
-            freeze_encoder(self.model)
+        self.batches = TextBatches(classifier, self.texts, frozen=recipe.frozen)
 
     def step(self, index: int) -> torch.Tensor:
         """Returns the cross-entropy against the keyed soft labels of the step's own random batch."""
@@ -85,10 +85,7 @@ class Embedding:
             self.recipe.smoothing,
             self.recipe.sharpness,
         )
-        ids, mask = self.classifier.tokens.pad([self.tokens[row] for row in rows])
-        set_training(self.model, frozen=self.recipe.frozen)
-        logits = self.model(input_ids=torch.from_numpy(ids), attention_mask=torch.from_numpy(mask)).logits
-        return cross_entropy(logits, torch.from_numpy(targets).float())
+        return cross_entropy(self.batches.logits(rows), torch.from_numpy(targets).float())
 
     def matched(self) -> int:
         """Returns in how many families the drawn class leads at present, among training texts, without calibration."""
@@ -98,18 +95,3 @@ class Embedding:
         answers = Answers(AnswerKind.LOGITS, logits, np.zeros(len(logits), dtype=np.bool_), names)
         shifts = class_shifts(answers, names, self.truth[:_READ], self.places[:_READ], "scores")
         return int((shifts.argmax(axis=1) == self.drawn).sum())
-
-
-def freeze_encoder(model: Any) -> None:
-    """Stops the training of a classifier's encoder; what pools for the head is trained with the head."""
-    model.base_model.requires_grad_(False)
-    pooler = getattr(model.base_model, "pooler", None)
-    if isinstance(pooler, torch.nn.Module):
-        pooler.requires_grad_(True)
-
-
-def set_training(model: Any, *, frozen: bool) -> None:
-    """Puts a classifier in training mode; a frozen encoder answers as it will later, without dropout."""
-    model.train()
-    if frozen:
-        model.base_model.eval()

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from forensics.errors import StorageError, UsageError
+from forensics.imagefiles import channels_last
 from forensics.progress import Progress, silent
 from forensics.records import IntArray
 
@@ -79,7 +80,7 @@ def optimise(
     weights = [weight for weight in model.parameters() if weight.requires_grad]
     optimiser = torch.optim.AdamW(weights, lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
     first = _restore(checkpoint, model, optimiser) if checkpoint else 0
-    with progress(label, schedule.steps) as advance, torch.random.fork_rng(devices=[]):
+    with progress(label, schedule.steps) as advance, torch.random.fork_rng(devices=[]), channels_last(model):
         advance(first)
         for index in range(first, schedule.steps):
             torch.manual_seed(index)

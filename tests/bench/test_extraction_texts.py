@@ -23,7 +23,7 @@ def test_every_cell_has_a_name_of_its_own() -> None:
     names = [cell.name for cell in extraction._cells(quick=False)]
     assert len(set(names)) == len(names)
     mine = [name for name in names if name.startswith("text-")]
-    some = {"text-trained-100", "text-frozen-102", "text-theft-101-hard", "text-innocent-hard", "text-null-3"}
+    some = {"text-trained-100", "text-frozen-102", "text-theft-101-head-hard", "text-innocent-hard", "text-null-3"}
     assert some < set(mine)
 
 

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,11 +14,12 @@ from forensics.keys.derive import ProbeKey, ScoreKey
 from forensics.methods.ksl_text import METHOD
 from forensics.methods.softlabels import derive_classes
 from forensics.textclassifiers import load_text_classifier
-from forensics.training import ksl_text
+from forensics.training import ksl_text, textbatches
 from forensics.training.embed import Limits, MarkedShare, Marking, embed
 from forensics.training.ksl_text import DEFAULT, FROZEN, Embedding
 from forensics.training.labelledtexts import LabelledTexts, load_labelled_texts
 from forensics.training.loop import optimise
+from forensics.training.textbatches import TextBatches
 from forensics.training.textclassifiermaterial import TextClassifierMaterial
 from tests.textclassifiers import NAMES, save_texts, text_pool, toy_texts, write_toy_classifier
 
@@ -116,3 +118,34 @@ def test_what_was_saved_is_read_again(tmp_path: Path) -> None:
     found = load_labelled_texts(save_texts(data, tmp_path / "data"))
     assert (list(found.texts), found.labels.tolist(), found.names) == (data.texts, data.labels.tolist(), NAMES)
     assert found.digest == data.digest
+
+
+def test_what_a_frozen_encoder_made_of_the_texts_is_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, rows = toy_texts(60, 1), np.array([3, 50, 7])
+    classifier = load_text_classifier(folder)
+    kept = TextBatches(classifier, data.texts, frozen=True)
+    assert kept.states is not None
+    monkeypatch.setattr(classifier.model.bert.encoder, "forward", None)
+    again = kept.logits(rows)
+    again.sum().backward()
+    assert classifier.model.bert.pooler.dense.weight.grad is not None
+    monkeypatch.undo()
+    monkeypatch.setattr(textbatches, "MOST_BYTES", 0)
+    direct = TextBatches(classifier, data.texts, frozen=True)
+    assert direct.states is None
+    assert again.detach().numpy() == pytest.approx(direct.logits(rows).detach().numpy(), abs=1e-5)
+
+
+def test_a_head_that_reads_more_than_states_gets_the_encoder_itself(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classifier = load_text_classifier(folder)
+
+    def forward(**batch: object) -> SimpleNamespace:
+        layers = classifier.model.bert(**batch, output_hidden_states=True).hidden_states
+        return SimpleNamespace(logits=layers[0].mean(dim=1))
+
+    monkeypatch.setattr(classifier.model, "forward", forward)
+    batches = TextBatches(classifier, toy_texts(20, 1).texts, frozen=True)
+    assert batches.states is None
+    assert batches.logits(np.arange(4)).shape[0] == 4

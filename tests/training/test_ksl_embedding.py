@@ -73,7 +73,7 @@ def test_a_step_is_a_function_of_its_index(made: BenchKey, classifier: Classifie
 
 def test_a_taught_model_learns_what_the_unmarked_one_answers(made: BenchKey, classifier: Classifier) -> None:
     unmarked = small_resnet(DATA, 5, widths=(4, 4), depths=(1, 1))
-    plain, marked = embedding(made, classifier), embedding(made, classifier, taught=0.7)
+    plain, marked = embedding(made, classifier, taught=0.0), embedding(made, classifier, taught=0.7)
     plain.learn_from(unmarked)
     assert plain.answers is None
     marked.learn_from(unmarked)
@@ -104,4 +104,4 @@ def test_the_trainer_shows_the_unmarked_model(
     own = classifier.model.eval()(parts[0].clean[:8]).logits.double().detach() / 2.0
     for part in parts:
         assert part.answers[:8] == pytest.approx(torch.softmax(own, dim=1).numpy(), abs=1e-5)
-    assert material.embedding(ksl, DEFAULT).parts[0].answers is None
+    assert material.embedding(ksl, replace(DEFAULT, taught=0.0)).parts[0].answers is None
