@@ -1,7 +1,7 @@
 """`bench extraction`: keyed soft labels on Fashion-MNIST against thieves who ask and train a model of their own.
 
 Cells: settings tried on development keys; for three keys the marked model beside a control, and thieves of many kinds;
-the same thieves on the control; claims with larger pools, for suspects that name classes alone; 1,000 fresh keys from
+the same thieves on the control; what the first of a claim's images tell by themselves; 1,000 fresh keys from
 50 pools on five innocent models; OFSW in the same model under a second key; T2S with and without its rehearsal.
 """
 
@@ -33,6 +33,7 @@ from forensics.bench.extractionmodels import (
     unmarked,
 )
 from forensics.bench.extractionthieves import THIEVES, steal, truth
+from forensics.bench.keys import BenchKey
 from forensics.bench.models import clone
 from forensics.bench.results import Cell, Row, run_cells, single_thread
 from forensics.checkpoints import Classifier
@@ -40,8 +41,8 @@ from forensics.progress import Progress, silent
 
 COMMAND = "forensics bench extraction"
 KEYS = (100, 101, 102)
-IMAGES, LARGER, FIRST = 500, 8_000, (500, 2_000)
-"""Size of the pools; of those of further claims with keys of their own; and parts of these that are read as well."""
+IMAGES, FIRST, FEW = 8_000, (500, 2_000), 500
+"""Size of the pools; parts of a plan that are read by themselves as well; size of the pools of fresh keys."""
 
 FOREMOST = ("soft", "hard", "cnn", "mlp")
 SEED, INNOCENT_SEED = 300, 400
@@ -86,8 +87,6 @@ def _cells(quick: bool) -> list[Cell]:
     cells += [Cell(f"key-{key}", key_cell, {"key": key, "quick": quick}) for key in keys]
     cells += [_theft(key, thief, quick) for thief in first for key in keys]
     cells += [Cell(f"innocent-{thief}", innocent_cell, {"thief": thief, "quick": quick}) for thief in first]
-    if not quick:
-        cells += [Cell(f"larger-{key}", larger_cell, {"key": key}) for key in keys]
     cells += [
         Cell(f"null-{index}", null_cell, {"innocent": index, "quick": quick})
         for index in range(1 if quick else INNOCENTS)
@@ -105,44 +104,56 @@ def _theft(key: int, thief: str, quick: bool) -> Cell:
     return Cell(f"theft-{key}-{thief}", theft_cell, {"key": key, "thief": thief, "quick": quick})
 
 
+def _key(key: int, quick: bool) -> BenchKey:
+    return key_of(key, FEW if quick else IMAGES, quick=quick)
+
+
+def _read(made: BenchKey, suspect: str, attack: str, model: Classifier, *, innocent: bool, quick: bool) -> list[Row]:
+    """Examines a model, and measures how good it is; the first images of the plan are read by themselves as well."""
+    first = () if quick else FIRST
+    return reading_rows(
+        made, suspect, attack, model, quality(model, quick), innocent=innocent, quick=quick, first=first
+    )
+
+
 def key_cell(key: int, quick: bool) -> list[Row]:
     """Trains the marked model of a key, and the control with the same first weights, batches and steps."""
-    made = key_of(key, IMAGES, quick=quick)
+    made = _key(key, quick)
     rows = []
     for suspect, model, innocent in (("marked", marked(made, quick), False), ("control", control(key, quick), True)):
-        rows += reading_rows(made, suspect, "none", model, quality(model, quick), innocent=innocent, quick=quick)
+        rows += _read(made, suspect, "none", model, innocent=innocent, quick=quick)
     return rows
 
 
 def tuned_cell(key: int, quick: bool) -> list[Row]:
     """Marks the owner's model by training on with it, beside the same model trained on as long with true labels."""
-    made = key_of(key, IMAGES, quick=quick)
+    made = _key(key, quick)
     tuned = embed(made, recipe(quick), quick, start=clone(clean(quick)[0]))
     longer = unmarked("trained-on", parts(quick).owner, key, quick, start=clean(quick)[0])
     rows = []
     for suspect, model, innocent in (("marked by training on", tuned, False), ("control trained on", longer, True)):
-        rows += reading_rows(made, suspect, "none", model, quality(model, quick), innocent=innocent, quick=quick)
+        rows += _read(made, suspect, "none", model, innocent=innocent, quick=quick)
     return rows
 
 
 def full_cell(key: int) -> list[Row]:
     """Marks a model of full width, and trains one without a mark; both are examined, and what thieves make of them."""
-    made, rows, chosen = key_of(key, IMAGES), [], recipe(steps=FULL_STEPS)
+    made, rows, chosen = _key(key, quick=False), [], recipe(steps=FULL_STEPS)
     teacher = marked_by(made, chosen, quick=False, widths=FULL_WIDTHS)
     plain = unmarked(f"full-{key}", parts().owner, key, False, chosen, widths=FULL_WIDTHS)
     for suspect, model, seed in ((FULL, teacher, SEED + key), (f"control{FULL[6:]}", plain, INNOCENT_SEED)):
         for attack, stolen in [("none", model), *steal("soft", model, seed, quick=False)]:
             innocent = model is plain
-            rows += reading_rows(made, suspect, attack, stolen, quality(stolen), innocent=innocent, quick=False)
+            rows += _read(made, suspect, attack, stolen, innocent=innocent, quick=False)
     return rows
 
 
 def theft_cell(key: int, thief: str, quick: bool) -> list[Row]:
     """Steals the marked model of a key in one way, and examines what comes of it."""
-    made = key_of(key, IMAGES, quick=quick)
+    made = _key(key, quick)
     teacher, rows = marked(made, quick), []
     for attack, stolen in steal(thief, teacher, SEED + key, quick):
-        rows += reading_rows(made, "marked", attack, stolen, quality(stolen, quick), innocent=False, quick=quick)
+        rows += _read(made, "marked", attack, stolen, innocent=False, quick=quick)
     return rows
 
 
@@ -151,33 +162,9 @@ def innocent_cell(thief: str, quick: bool) -> list[Row]:
     rows = []
     teacher = control(KEYS[0], quick)
     for attack, stolen in steal(thief, teacher, INNOCENT_SEED, quick):
-        found = quality(stolen, quick)
         for key in KEYS[:1] if quick else KEYS:
-            made = key_of(key, IMAGES, quick=quick)
-            rows += reading_rows(made, "control", attack, stolen, found, innocent=True, quick=quick)
-    return rows
-
-
-def larger_cell(key: int) -> list[Row]:
-    """Examines a claim with a larger pool: the key has the number, but pool, secrets and marked model of its own."""
-    made = key_of(key, LARGER)
-    rows: list[Row] = []
-
-    def read(suspect: str, attack: str, model: Classifier) -> None:
-        innocent = suspect == "control"
-        rows.extend(
-            reading_rows(made, suspect, attack, model, quality(model), innocent=innocent, quick=False, first=FIRST)
-        )
-
-    sides = (
-        ("marked", marked(made), SEED + key),
-        ("control", control(KEYS[0]), INNOCENT_SEED),
-    )
-    for suspect, teacher, seed in sides:
-        read(suspect, "none", teacher)
-        for thief in ("soft", "hard"):
-            for attack, stolen in steal(thief, teacher, seed, False):
-                read(suspect, attack, stolen)
+            made = _key(key, quick)
+            rows += _read(made, "control", attack, stolen, innocent=True, quick=quick)
     return rows
 
 
@@ -187,7 +174,7 @@ def null_cell(innocent: int, quick: bool) -> list[Row]:
     rows = []
     for pool in range(2 if quick else POOLS):
         for index in range(innocent, KEYS_A_POOL, INNOCENTS):
-            made = key_of(FIRST_NULL_KEY + pool * KEYS_A_POOL + index, IMAGES, quick=quick, pool_seed=pool)
+            made = key_of(FIRST_NULL_KEY + pool * KEYS_A_POOL + index, FEW, quick=quick, pool_seed=pool)
             rows += reading_rows(made, name, "none", model, {"part": "null", "pool": pool}, innocent=True, quick=quick)
     return rows
 

@@ -24,7 +24,7 @@ from forensics.checkpoints import Classifier
 from forensics.training.loop import Checkpoint, Schedule, optimise
 from forensics.training.ofsw import DEFAULT, Embedding
 
-IMAGES, BITS, BANKS = 500, 64, 8
+IMAGES, QUICK_POOL, BITS, BANKS = 8_000, 500, 64, 8
 EPOCHS, SEED = 2, 700
 """Of fine-tuning with true labels, and of the thief."""
 
@@ -39,7 +39,7 @@ def cells(keys: tuple[int, ...], quick: bool) -> list[Cell]:
 
 def both_cell(key: int, quick: bool) -> list[Row]:
     """Adds OFSW to a model with keyed soft labels and to its control; both claims are examined after thefts too."""
-    made = key_of(key, IMAGES, quick=quick)
+    made = key_of(key, QUICK_POOL if quick else IMAGES, quick=quick)
     rows: list[Row] = []
     for start, innocent in ((marked(made, quick), False), (control(key, quick), True)):
         first = "OFSW alone" if innocent else "soft labels, then OFSW"

@@ -33,10 +33,8 @@ def table(rows: list[Row]) -> str:
 
 
 def figure(rows: list[Row]) -> str:
-    """Returns the strip plot of p-values of the claims with 500 images; empty before innocents stand beside them."""
-    shown = [
-        row for row in rows if "part" not in row and row["images"] == 500 and row["suspect"] in ("marked", "control")
-    ]
+    """Returns the strip plot of p-values; empty before innocents stand beside them."""
+    shown = [row for row in rows if "part" not in row and row["suspect"] in ("marked", "control")]
     lines = survival_lines([{**row, "suspect": "ResNet"} for row in shown])
     if not lines:
         return ""
@@ -120,15 +118,15 @@ def _innocent(others: list[Row]) -> str:
 
 
 def _parts(rows: list[Row]) -> str:
-    """What parts of the larger pools would have told, for the mark of the whole pool."""
+    """What the first images of the plans tell by themselves."""
     sizes = sorted({int(name.split()[1]) for row in rows for name in row if name.startswith("hits, ")})
     if not sizes:
         return ""
-    shown = " | ".join(f"first {size:,}: families led, median; largest log10 p" for size in sizes)
+    shown = " | ".join(f"first {size:,}: families led, median; log10 p; how many pass" for size in sizes)
     lines = [f"| suspect | attack | answers | {shown} | all |", "|" + "---|" * (4 + len(sizes))]
     groups: dict[tuple[str, str, str], list[Row]] = {}
     for row in rows:
-        if f"hits, {sizes[0]} images" in row and not row["innocent"]:
+        if f"hits, {sizes[0]} images" in row:
             groups.setdefault((row["suspect"], row["attack"], row["access"]), []).append(row)
     for (suspect, attack, access), found in groups.items():
         told = [
@@ -140,23 +138,24 @@ def _parts(rows: list[Row]) -> str:
 
 
 def _part(found: list[tuple[int, float]]) -> str:
-    return f"{statistics.median(hits for hits, _ in found):g}; {max(log for _, log in found):.1f}"
+    passed = sum(log <= LIMIT for _, log in found)
+    least, most = (f"{each(log for _, log in found):.1f}" for each in (min, max))
+    return f"{statistics.median(hits for hits, _ in found):g}; {least} to {most}; {passed} of {len(found)}"
 
 
 def _sequential(rows: list[Row], null: list[Row]) -> str:
     """Where the sequential test of single families would have stopped, and its size on innocents."""
     lines = [
-        "| suspect | attack | keys that stopped | families read, of 24, median (most) "
-        "| images asked, of 500, median (most) |",
+        "| suspect | attack | keys that stopped | families read, of 24, median (most) | images asked, median (most) |",
         "|---|---|---|---|---|",
     ]
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
-        if not row["innocent"] and row["images"] == 500 and row["access"] == "scores":
+        if not row["innocent"] and row["access"] == "scores":
             groups.setdefault((row["suspect"], row["attack"]), []).append(row)
     for (suspect, attack), found in groups.items():
         stops = [stop for row in found if (stop := stopped(row["growing"])) is not None]
-        images = [-(-500 * stop // len(found[0]["growing"])) for stop in stops]
+        images = [-(-found[0]["images"] * stop // len(found[0]["growing"])) for stop in stops]
         told = (f"{statistics.median(each):g} ({max(each)})" if each else "" for each in (stops, images))
         lines.append(f"| {suspect} | {attack} | {len(stops)} of {len(found)} | {' | '.join(told)} |")
     if len(lines) == 2:

@@ -211,7 +211,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(extractionmodels, "QUICK_STEPS", 2)
     monkeypatch.setattr(extractionthieves, "QUICK_STEPS", 2)
     monkeypatch.setattr(extractiontriggers, "QUICK_STEPS", 2)
-    monkeypatch.setattr(extraction, "IMAGES", 80)
+    monkeypatch.setattr(extraction, "FEW", 80)
     for kept in KEPT:
         kept.cache_clear()
     yield
@@ -254,7 +254,7 @@ def test_the_cache_tells_models_of_different_recipes_and_teachers_apart(tiny: No
 
 
 def test_two_marks_in_one_model_are_read_under_two_claims(tiny: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(extractionboth, "IMAGES", 80)
+    monkeypatch.setattr(extractionboth, "QUICK_POOL", 80)
     monkeypatch.setattr(extractionboth, "BITS", 16)
     monkeypatch.setattr(extractionboth, "EPOCHS", 1)
     rows = extractionboth.both_cell(100, quick=True)
