@@ -14,7 +14,8 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
     root = tmp_path_factory.mktemp("ksl-text")
-    texts = Texts(write_toy_classifier(root / "public"), toy_texts(120, 1), toy_texts(140, 2), toy_texts(100, 3))
+    parts = (toy_texts(60, 4), toy_texts(120, 1), toy_texts(140, 2), toy_texts(100, 3))
+    texts = Texts(write_toy_classifier(root / "public"), *parts)
     settings = replace(SETTINGS, epochs=1)
     return tell(root / "demo", lambda stage: tell_texts(stage, texts, size=100, steps=3, drop=1.0, settings=settings))
 

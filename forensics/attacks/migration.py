@@ -19,7 +19,7 @@ from forensics.attacks.tasks import Task
 from forensics.checkpoints import library, quiet, save_folder
 from forensics.errors import UsageError
 from forensics.progress import Progress, silent
-from forensics.records import FloatArray
+from forensics.records import FloatArray, IntArray
 
 Way = Literal["full", "head", "last", "lora"]
 Head = Literal["mean", "library"]
@@ -285,14 +285,21 @@ def _train(
     encoder.model.eval()
     for module in training:
         module.train()
+    # Behind an encoder that stays as it is the same features come back in every epoch.
+    kept = settings.way == "head" and isinstance(network, _MeanHead)
+    features = torch.from_numpy(in_batches(encoder, prepared, count, encoder.features)) if kept else torch.empty(0)
+
+    def logits(rows: IntArray) -> torch.Tensor:
+        if isinstance(network, _MeanHead) and kept:
+            return torch.as_tensor(network.classifier(features[torch.from_numpy(rows)]))
+        return torch.as_tensor(network(**encoder.batch(prepared, rows)).logits)
+
     with progress("Migrating", settings.epochs) as advance:
         for _ in range(settings.epochs):
             shuffled = order.permutation(count)
             for start in starts:
                 rows = shuffled[start : start + settings.batch]
-                loss = torch.nn.functional.cross_entropy(
-                    network(**encoder.batch(prepared, rows)).logits, wanted[torch.from_numpy(rows)]
-                )
+                loss = torch.nn.functional.cross_entropy(logits(rows), wanted[torch.from_numpy(rows)])
                 optimiser.zero_grad(set_to_none=True)
                 loss.backward()
                 torch.nn.utils.clip_grad_norm_(weights, 1.0)

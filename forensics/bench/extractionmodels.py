@@ -40,6 +40,9 @@ CLEAN_SEEDS, BINS, ROWS = (900, 901, 902, 903), 15, 256
 BEGINNING = Recipe(Schedule(steps=1200), smoothing=0.2, sharpness=1.5, taught=0.0)
 """With which the search of a recipe began; the unmarked models that claims name are trained so."""
 
+SEQUENTIAL = 500
+"""Images of which the sequential test may ask as many as it needs."""
+
 TEACHER_SEED = 950
 """Of the unmarked model whose answers a marked one is taught by, where the recipe says so."""
 
@@ -264,8 +267,8 @@ def row_of(
     }
 
 
-def growing_hits(made: BenchKey, answers: Answers, before: Sequence[Answers]) -> str:
-    """Returns the hits of families in plan order, family l of L read when the first l/L of the images are answered.
+def growing_hits(made: BenchKey, answers: Answers, before: Sequence[Answers], most: int = SEQUENTIAL) -> str:
+    """Returns the hits of families in plan order, family l of L read when l/L of the first `most` images are answered.
 
     For the sequential test: which class is drawn for a family is independent of all answers and of the other families'
     draws, so that each is a hit with a chance of 1 in C whatever came before.
@@ -273,7 +276,7 @@ def growing_hits(made: BenchKey, answers: Answers, before: Sequence[Answers]) ->
     families, hits = made.claim.rule.n, ""
     drawn = derive_classes(made.secrets[1], made.claim.parameters)
     for family in range(families):
-        asked = -(-answers.n * (family + 1) // families)
+        asked = -(-min(most, answers.n) * (family + 1) // families)
         shifts = first_shifts(made, answers, before, asked)[family : family + 1]
         hits += _hits(class_ranks(shifts, drawn[family : family + 1]), shifts.shape[1])
     return hits

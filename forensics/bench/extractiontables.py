@@ -5,6 +5,7 @@ import statistics
 from collections.abc import Iterable
 
 from forensics.bench import extractionboth, extractionsettings
+from forensics.bench.extractionmodels import SEQUENTIAL
 from forensics.bench.figures import survival_lines, survival_svg
 from forensics.bench.results import Row
 from forensics.statistics import allowed_rejections, clopper_pearson, sequential_test
@@ -151,11 +152,11 @@ def _sequential(rows: list[Row], null: list[Row]) -> str:
     ]
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
-        if not row["innocent"] and row["access"] == "scores":
+        if row["access"] == "scores":
             groups.setdefault((row["suspect"], row["attack"]), []).append(row)
     for (suspect, attack), found in groups.items():
         stops = [stop for row in found if (stop := stopped(row["growing"])) is not None]
-        images = [-(-found[0]["images"] * stop // len(found[0]["growing"])) for stop in stops]
+        images = [-(-min(SEQUENTIAL, found[0]["images"]) * stop // len(found[0]["growing"])) for stop in stops]
         told = (f"{statistics.median(each):g} ({max(each)})" if each else "" for each in (stops, images))
         lines.append(f"| {suspect} | {attack} | {len(stops)} of {len(found)} | {' | '.join(told)} |")
     if len(lines) == 2:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 from torch.nn.functional import cross_entropy
 
-from forensics.attacks.migration import TEXTS, Migrated, Settings, migrate
+from forensics.attacks.migration import TEXTS, Head, Migrated, Settings, migrate
 from forensics.attacks.stolen import TextEncoder, open_text_encoder
 from forensics.attacks.tasks import Task
 from forensics.attacks.textextraction import extract_texts
@@ -53,8 +53,8 @@ TRIED: Mapping[str, tuple[float, ...]] = {"frozen": (0.05, 0.1, 0.2, 0.3, 0.4), 
 TRIED_ON = 0
 """Smoothings tried in either way, and the development key."""
 
-WHOLE, HEAD = replace(TEXTS["full"], epochs=2), replace(TEXTS["head"], learning_rate=2e-3)
-"""How thieves train: all weights, or the head alone."""
+WHOLE, HEAD = replace(TEXTS["full"], epochs=2), replace(TEXTS["head"], epochs=10)
+"""How thieves train: all weights and the library's head, or a layer on the mean of the public encoder's tokens."""
 
 TEXT_MODELS: Shelf[TextClassifier] = Shelf("texts-1", load_text_classifier, save_text_classifier)
 
@@ -300,7 +300,10 @@ def _public() -> TextEncoder:
 
 def _stolen(teacher: TextClassifier, settings: Settings, answers: str, seed: int, regress_out: int = 0) -> Migrated:
     texts = ground().thief.texts
-    return extract_texts(teacher, texts, _public(), settings, answers=answers, regress_out=regress_out, seed=seed)
+    head: Head = "mean" if settings.way == "head" else "library"
+    return extract_texts(
+        teacher, texts, _public(), settings, answers=answers, regress_out=regress_out, seed=seed, head=head
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -360,7 +363,7 @@ def _looked_up(texts: Sequence[str], logits: NDArray[Any]) -> Given:
 def _truthful() -> Migrated:
     """The thief's own model, which asked nobody."""
     own = ground().thief
-    return migrate(_public(), Task(list(own.texts), own.labels, own.names), HEAD, seed=INNOCENT_SEED, head="library")
+    return migrate(_public(), Task(list(own.texts), own.labels, own.names), HEAD, seed=INNOCENT_SEED)
 
 
 def _student(answers: str) -> Callable[[], Given]:

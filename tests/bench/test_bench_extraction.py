@@ -94,6 +94,7 @@ def test_families_are_read_from_a_growing_number_of_images(made: BenchKey) -> No
     late = dataclasses.replace(given, values=np.where(np.arange(POOL)[:, None] < 100, given.values, against))
     assert growing_hits(made, late, before)[:8] == hits[:8]
     assert growing_hits(made, late, before)[-2:] == "00"
+    assert growing_hits(made, late, before, most=100) == growing_hits(made, given, before, most=100)
     stop = extractiontables.stopped("1" * 16)
     assert stop is not None
     assert 9 < stop < 16  # 10^-9 needs more than nine certain hits of one in ten
