@@ -24,6 +24,7 @@ from forensics.methods.softlabels import along, derive_classes, derive_order
 from forensics.records import AnswerKind, Answers, Pool, PoolItem
 from forensics.registration import POOL_SIZES
 from forensics.training.ksl import DEFAULT
+from forensics.training.ksl_text import FROZEN
 
 NAMES = ("a", "b", "c", "d", "e")
 PROBE = ProbeKey(hashlib.sha256(b"probe").digest())
@@ -185,8 +186,12 @@ def test_every_figure_on_the_page_is_what_the_code_gives() -> None:
     assert f"minimum effect of {SPEC.minimum_effect} by default" in text
     assert f"| `--option families=` | {SPEC.options[0].default} | at most {MOST_FAMILIES};" in text
     assert f"| `--pool-size` | {POOL_SIZES['ksl']} | at least {MOST_FAMILIES} + C |" in text
-    assert f"{DEFAULT.schedule.steps:,} steps of {DEFAULT.batch_size} images at 1e-3" in text
-    assert f"epsilon {DEFAULT.smoothing}, kappa {DEFAULT.sharpness}" in text
+    assert f"{DEFAULT.schedule.steps:,} steps of {DEFAULT.batch_size} images at 3e-3" in text
+    assert f"weight decay of {DEFAULT.schedule.weight_decay}" in text
+    assert f"epsilon {DEFAULT.smoothing}, kappa {DEFAULT.sharpness:g}" in text
+    assert f"onehot(y) in the\ntarget {DEFAULT.taught} is replaced" in text
+    assert DEFAULT.schedule.learning_rate == 3e-3
+    assert f"{FROZEN.schedule.steps:,} steps of {FROZEN.batch_size} at 2e-3 with\nepsilon {FROZEN.smoothing}" in text
 
 
 def test_answers_that_never_vary_give_no_shift(pool: Pool, parameters: dict) -> None:
